@@ -1,0 +1,86 @@
+"""The client-visible error codes: one closed, append-only table.
+
+Rows up to 7206 are those of the Identity Instrument's wire format; rows from 7300 are ours. The body of an error is
+`{"error", "code", "msg", "cause", "status"}` in that order, `cause` left out when empty.
+`cause` comes from a closed set of texts and never carries data taken from a secret (LP-01, LP-03).
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+class ProtocolError(Exception):
+    """Bytes that do not follow a format of this package. `code` is stable; the text holds no input bytes."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCode:
+    """One row of the table: wire name, numeric code, HTTP status and fixed message."""
+
+    name: str
+    code: int
+    status: int
+    message: str
+
+
+ENDPOINT_ERROR: Final = ErrorCode("WebrpcEndpoint", 0, 400, "endpoint error")
+BAD_ROUTE: Final = ErrorCode("WebrpcBadRoute", -2, 404, "bad route")
+BAD_METHOD: Final = ErrorCode("WebrpcBadMethod", -3, 405, "bad method")
+BAD_REQUEST: Final = ErrorCode("WebrpcBadRequest", -4, 400, "bad request")
+
+INTERNAL_ERROR: Final = ErrorCode("InternalError", 7100, 500, "Internal error")
+ENCRYPTION_ERROR: Final = ErrorCode("EncryptionError", 7101, 500, "Encryption error")
+DATABASE_ERROR: Final = ErrorCode("DatabaseError", 7102, 500, "Database error")
+DATA_INTEGRITY_ERROR: Final = ErrorCode("DataIntegrityError", 7103, 500, "Data integrity error")
+IDENTITY_PROVIDER_ERROR: Final = ErrorCode("IdentityProviderError", 7104, 500, "Identity provider error")
+INVALID_REQUEST: Final = ErrorCode("InvalidRequest", 7200, 400, "The request was invalid")
+INVALID_SIGNATURE: Final = ErrorCode("InvalidSignature", 7201, 400, "The signature was invalid")
+KEY_NOT_FOUND: Final = ErrorCode("KeyNotFound", 7202, 404, "The authentication key was not found")
+KEY_EXPIRED: Final = ErrorCode("KeyExpired", 7203, 400, "The authentication key expired")
+SIGNER_NOT_FOUND: Final = ErrorCode("SignerNotFound", 7204, 404, "The signer was not found")
+USAGE_LIMIT_EXCEEDED: Final = ErrorCode("UsageLimitExceeded", 7205, 429, "Too many requests")
+PRECONDITION_FAILED: Final = ErrorCode(
+    "PreconditionFailed", 7206, 412, "Precondition failed; try again with a higher nonce value"
+)
+PROOF_VERIFICATION_FAILED: Final = ErrorCode(
+    "ProofVerificationFailed", 7002, 400, "The authentication proof could not be verified"
+)
+ANSWER_INCORRECT: Final = ErrorCode("AnswerIncorrect", 7003, 400, "The provided answer is incorrect")
+CHALLENGE_EXPIRED: Final = ErrorCode("ChallengeExpired", 7004, 400, "The challenge has expired")
+TOO_MANY_ATTEMPTS: Final = ErrorCode("TooManyAttempts", 7005, 400, "Too many attempts")
+OAUTH_ERROR: Final = ErrorCode("OAuthError", 7006, 400, "Failed to exchange OAuth credentials")
+ACCESS_ERROR: Final = ErrorCode("AccessError", 7007, 401, "Access error")
+
+RIGHT_NOT_GRANTED: Final = ErrorCode("RightNotGranted", 7300, 403, "The scope does not grant this operation")
+SESSION_NOT_FOUND: Final = ErrorCode("SessionNotFound", 7301, 404, "The session was not found")
+SESSION_EXPIRED: Final = ErrorCode("SessionExpired", 7302, 401, "The session expired")
+SESSION_REVOKED: Final = ErrorCode("SessionRevoked", 7303, 401, "The session was revoked")
+SESSION_MISMATCH: Final = ErrorCode(
+    "SessionMismatch", 7304, 403, "The session belongs to another key, origin, scope or boot"
+)
+REQUEST_EXPIRED: Final = ErrorCode("RequestExpired", 7305, 400, "The request expired or lies too far ahead")
+UNDECODABLE: Final = ErrorCode("Undecodable", 7306, 400, "What was to be signed could not be decoded")
+STALE_RECORD: Final = ErrorCode("StaleRecord", 7307, 500, "The store answered with an older record")
+HOLDERS_UNAVAILABLE: Final = ErrorCode("HoldersUnavailable", 7308, 503, "Too few share holders are reachable")
+NOT_SERVING: Final = ErrorCode("NotServing", 7309, 503, "The enclave is not serving")
+BUSY: Final = ErrorCode("Busy", 7310, 503, "Too much work is waiting")
+REQUEST_TOO_LARGE: Final = ErrorCode("RequestTooLarge", 7311, 413, "The request is too large")
+DEADLINE_EXCEEDED: Final = ErrorCode("DeadlineExceeded", 7312, 504, "The request took too long")
+ENCLAVE_UNREACHABLE: Final = ErrorCode("EnclaveUnreachable", 7313, 502, "The enclave cannot be reached")
+CLOCK_UNTRUSTED: Final = ErrorCode("ClockUntrusted", 7314, 503, "The clocks of the enclave disagree")
+MAIL_ERROR: Final = ErrorCode("MailError", 7315, 502, "The mail could not be handed over")
+
+TABLE: Final[tuple[ErrorCode, ...]] = tuple(value for value in globals().values() if isinstance(value, ErrorCode))
+
+
+def error_body(error: ErrorCode, cause: str = "") -> dict[str, str | int]:
+    """The JSON object of an error, members in the order of the wire format."""
+    body: dict[str, str | int] = {"error": error.name, "code": error.code, "msg": error.message}
+    if cause:
+        body["cause"] = cause
+    body["status"] = error.status
+    return body

@@ -1,0 +1,88 @@
+"""Every limit on an input, in one place, with its source.
+
+A limit is inclusive: a value at the cap passes, cap + 1 is refused with a stable code.
+`tests/limits/` walks this table (controls DO-01, CB-05, VS-02, VS-03, VS-04).
+"""
+
+from typing import Final
+
+KIB: Final = 1024
+
+# --- frames between host and enclave (VS-02, VS-03, VS-04) ---
+MAX_FRAME_BYTES: Final = 256 * KIB  # > largest body + headers; far below memory of a 256 MiB guest
+MAX_METHOD_CHARS: Final = 128
+MAX_HEADERS: Final = 16
+MAX_HEADER_NAME_CHARS: Final = 64
+MAX_HEADER_VALUE_CHARS: Final = 16 * KIB  # an attestation document is 4,426-7,539 bytes before base64
+MAX_IN_FLIGHT: Final = 256  # requests per connection; more get an explicit "busy"
+MAX_CONNECTIONS: Final = 64  # host connections per worker
+FRAME_DEADLINE_S: Final = 10.0  # from the first byte of a frame to its last
+IDLE_DEADLINE_S: Final = 300.0  # a connection with no request in flight
+CONNECT_DEADLINE_S: Final = 3.0
+STORE_DEADLINE_S: Final = 5.0
+REQUEST_DEADLINE_S: Final = 28.0  # identity-instrument.md 1.2: under a 30 s CDN limit
+
+# --- CBOR (CB-05) ---
+MAX_CBOR_DEPTH: Final = 16
+MAX_CBOR_ITEMS: Final = 4096
+
+# --- JSON bodies of the public wire format (identity-instrument.md 1.3) ---
+MAX_BODY_BYTES: Final = 64 * KIB
+MAX_JSON_DEPTH: Final = 16
+MAX_SCOPE_CHARS: Final = 100
+MAX_HANDLE_BYTES: Final = 250
+MAX_VERIFIER_BYTES: Final = 250
+MAX_ANSWER_BYTES: Final = 8 * KIB  # OI-13; the original's 2,048 refused common ID tokens (defect 18)
+MAX_METADATA_ENTRIES: Final = 10
+MAX_METADATA_KEY_BYTES: Final = 50
+MAX_METADATA_VALUE_BYTES: Final = 250
+MAX_NONCE_HEADER_CHARS: Final = 32
+MAX_NONCE_BITS: Final = 256
+MAX_NONCE_DIGITS: Final = 30
+MAX_EMAIL_BYTES: Final = 254  # RFC 5321; OT-09
+MAX_ORIGIN_CHARS: Final = 255
+MAX_SESSION_LIFETIME_S: Final = 7_776_000  # identity-instrument.md 1.3; configuration lowers it
+DEFAULT_SESSION_LIFETIME_S: Final = 300
+
+# --- logins (OT-02, OT-05, OT-07) ---
+MAX_OTP_ATTEMPTS: Final = 3
+MAX_COMMITMENTS: Final = 10_000  # live, per worker
+MAX_COMMITMENTS_PER_IDENTITY: Final = 3
+MAX_SESSIONS_PER_DEVICE: Final = 8
+MAX_DEVICES_PER_ACCOUNT: Final = 32
+
+# --- what is signed (SE-12, SE-13) ---
+MAX_MESSAGE_BYTES: Final = 32 * KIB
+MAX_CALLDATA_BYTES: Final = 32 * KIB
+MAX_TYPED_DATA_DEPTH: Final = 16
+MAX_TYPED_DATA_TYPES: Final = 64
+MAX_TYPED_DATA_FIELDS: Final = 256
+MAX_TYPED_DATA_VALUES: Final = 1024
+MAX_ACCESS_LIST_ENTRIES: Final = 64
+MAX_STORAGE_KEYS: Final = 256
+MAX_AUTHORIZATIONS: Final = 8
+
+# --- attestation (nitro-platform.md 3.4, 4.1; AT-01) ---
+MAX_ATTESTATION_DOCUMENT_BYTES: Final = 16 * KIB
+MAX_NSM_REQUEST_BYTES: Final = 0x1000
+MAX_NSM_RESPONSE_BYTES: Final = 0x3000
+MAX_NSM_RANDOM_BYTES: Final = 256
+MAX_ATTESTATION_FIELD_BYTES: Final = 1024
+MAX_SESSION_ATTESTATION_BYTES: Final = 2 * KIB
+MAX_BUNDLE_BYTES: Final = 32 * KIB
+
+# --- outside answers (OI-10, OI-12, OI-13) ---
+MAX_HTTP_HEAD_BYTES: Final = 16 * KIB
+MAX_KMS_REPLY_BYTES: Final = 32 * KIB
+MAX_JWKS_BYTES: Final = 64 * KIB
+MAX_JWKS_KEYS: Final = 32
+MAX_JWT_BYTES: Final = 8 * KIB
+MAX_JWT_DEPTH: Final = 8
+KMS_DEADLINE_S: Final = 5.0
+IDENTITY_PROVIDER_DEADLINE_S: Final = 8.0
+MAIL_DEADLINE_S: Final = 10.0
+
+# --- records ---
+MAX_RECORD_BYTES: Final = 64 * KIB
+MAX_RECORDS_PER_CALL: Final = 64
+MAX_CONFIG_BYTES: Final = 256 * KIB

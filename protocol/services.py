@@ -1,0 +1,144 @@
+"""What the parent instance offers the enclave on `SERVICES_PORT`: a store of opaque records, and credential hints.
+
+Bodies are deterministic CBOR inside `frames`. The enclave trusts none of the answers: records are sealed and versioned,
+credentials only let a call reach AWS, where policy looks at the measurement.
+
+    store.get      [[table, id], ...]                                   -> [[version, value] | null, ...]
+    store.put      [[table, id, expected_version, new_version, value], ...]  -> status 200, or 409 and nothing written
+    credentials    holder name (text)                                   -> [key id, secret, session token | null]
+
+`store.put` is all or nothing; `expected_version` 0 means "does not exist". A value is at most `MAX_RECORD_BYTES`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from protocol import cbor, limits
+from protocol.errors import ProtocolError
+
+STORE_GET: Final = "store.get"
+STORE_PUT: Final = "store.put"
+CREDENTIALS: Final = "credentials"
+RECORD_ID_BYTES: Final = 32
+MAX_TABLE_CHARS: Final = 32
+MAX_VERSION: Final = 2**63 - 1
+CONFLICT_STATUS: Final = 409
+
+
+@dataclass(frozen=True, slots=True)
+class RecordKey:
+    """Where a record lies: a table's name and a 32-byte keyed hash (LP-04: no address or subject in a storage key)."""
+
+    table: str
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A sealed record as the store returned it: unverified until it has been opened."""
+
+    version: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A conditional write: it happens only if the stored version is `expected_version` (0: no record)."""
+
+    key: RecordKey
+    expected_version: int
+    new_version: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """AWS credentials for one holder's account. A hint from the host, never a source of trust (KM-09)."""
+
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None
+
+    def __repr__(self) -> str:
+        return "Credentials(<redacted>)"
+
+
+def encode_keys(keys: list[RecordKey]) -> bytes:
+    return cbor.dumps([[key.table, key.id] for key in keys])
+
+
+def decode_keys(body: bytes) -> list[RecordKey]:
+    return [_key(item) for item in _items(body, 2)]
+
+
+def encode_writes(writes: list[Write]) -> bytes:
+    return cbor.dumps([[w.key.table, w.key.id, w.expected_version, w.new_version, w.value] for w in writes])
+
+
+def decode_writes(body: bytes) -> list[Write]:
+    writes = []
+    for table, id_, expected, new, value in _items(body, 5):
+        if not _is_version(expected, lowest=0) or not _is_version(new, lowest=1) or new <= expected:
+            raise ProtocolError("services-version")
+        writes.append(Write(_key([table, id_]), expected, new, _value(value)))
+    return writes
+
+
+def encode_records(records: list[StoredRecord | None]) -> bytes:
+    return cbor.dumps([None if r is None else [r.version, r.value] for r in records])
+
+
+def decode_records(body: bytes, *, count: int) -> list[StoredRecord | None]:
+    items = cbor.loads(body, max_bytes=limits.MAX_FRAME_BYTES)
+    if type(items) is not list or len(items) != count:
+        raise ProtocolError("services-shape")
+    records: list[StoredRecord | None] = []
+    for item in items:
+        if item is None:
+            records.append(None)
+            continue
+        if type(item) is not list or len(item) != 2 or not _is_version(item[0], lowest=1):
+            raise ProtocolError("services-shape")
+        records.append(StoredRecord(item[0], _value(item[1])))
+    return records
+
+
+def encode_credentials(credentials: Credentials) -> bytes:
+    return cbor.dumps([credentials.access_key_id, credentials.secret_access_key, credentials.session_token])
+
+
+def decode_credentials(body: bytes) -> Credentials:
+    value = cbor.loads(body, max_bytes=8 * limits.KIB)
+    if type(value) is not list or len(value) != 3 or not all(type(v) is str for v in value[:2]):
+        raise ProtocolError("services-shape")
+    if value[2] is not None and type(value[2]) is not str:
+        raise ProtocolError("services-shape")
+    return Credentials(*value)
+
+
+def _items(body: bytes, width: int) -> list[list[Any]]:
+    items = cbor.loads(body, max_bytes=limits.MAX_FRAME_BYTES)
+    if type(items) is not list or not 1 <= len(items) <= limits.MAX_RECORDS_PER_CALL:
+        raise ProtocolError("services-shape")
+    if any(type(item) is not list or len(item) != width for item in items):
+        raise ProtocolError("services-shape")
+    return items
+
+
+def _key(item: list[Any]) -> RecordKey:
+    table, id_ = item
+    if type(table) is not str or not 0 < len(table) <= MAX_TABLE_CHARS:
+        raise ProtocolError("services-shape")
+    if type(id_) is not bytes or len(id_) != RECORD_ID_BYTES:
+        raise ProtocolError("services-shape")
+    return RecordKey(table, id_)
+
+
+def _value(value: Any) -> bytes:
+    if type(value) is not bytes or len(value) > limits.MAX_RECORD_BYTES:
+        raise ProtocolError("services-value")
+    return value
+
+
+def _is_version(value: Any, *, lowest: int) -> bool:
+    return type(value) is int and lowest <= value <= MAX_VERSION
