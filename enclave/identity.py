@@ -1,0 +1,50 @@
+"""Who a user is: issuer kind, issuer, subject. The e-mail address is for display only (OI-08)."""
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from enclave.errors import Refusal
+from protocol import errors
+
+IdentityKind = Literal["Email", "OIDC"]
+KINDS: Final[tuple[IdentityKind, ...]] = ("Email", "OIDC")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A verified identity. Two are the same when `text` is the same."""
+
+    kind: IdentityKind
+    issuer: str
+    subject: str
+    email: str | None
+
+    def __repr__(self) -> str:
+        return f"Identity({self.kind}, <redacted>)"
+
+    @property
+    def text(self) -> str:
+        """`Email:<subject>` or `OIDC:<issuer>#<subject>` (an issuer never holds `#`), as published clients hash it."""
+        return f"Email:{self.subject}" if self.kind == "Email" else f"OIDC:{self.issuer}#{self.subject}"
+
+    def wire(self) -> dict[str, str]:
+        """The JSON members of the wire format; empty ones are left out."""
+        members = {"type": self.kind, "iss": self.issuer, "sub": self.subject, "email": self.email or ""}
+        return {name: value for name, value in members.items() if value}
+
+    def body(self) -> list[str | None]:
+        """What a record keeps."""
+        return [self.kind, self.issuer, self.subject, self.email]
+
+
+def read_identity(body: Any) -> Identity:
+    """The identity that `Identity.body` wrote."""
+    match body:
+        case ["Email" | "OIDC" as kind, str(issuer), str(subject), str() | None as email]:
+            return Identity(kind, issuer, subject, email)
+    raise Refusal(errors.DATA_INTEGRITY_ERROR)
+
+
+def email_identity(address: str) -> Identity:
+    """The identity of a normalised mail address that answered a code."""
+    return Identity("Email", "", address, address)
