@@ -16,6 +16,7 @@ MAX_HEADER_NAME_CHARS: Final = 64
 MAX_HEADER_VALUE_CHARS: Final = 16 * KIB  # an attestation document is 4,426-7,539 bytes before base64
 MAX_IN_FLIGHT: Final = 256  # requests per connection; more get an explicit "busy"
 MAX_CONNECTIONS: Final = 64  # host connections per worker
+MAX_SOCKET_PATH_BYTES: Final = 90  # sun_path holds 107, of which `_PORT` takes up to 11
 FRAME_DEADLINE_S: Final = 10.0  # from the first byte of a frame to its last
 IDLE_DEADLINE_S: Final = 300.0  # a connection with no request in flight
 CONNECT_DEADLINE_S: Final = 3.0
@@ -23,12 +24,13 @@ STORE_DEADLINE_S: Final = 5.0
 REQUEST_DEADLINE_S: Final = 28.0  # identity-instrument.md 1.2: under a 30 s CDN limit
 
 # --- CBOR (CB-05) ---
-MAX_CBOR_DEPTH: Final = 16
+MAX_CBOR_DEPTH: Final = 16  # lists and maps around an item
 MAX_CBOR_ITEMS: Final = 4096
 
 # --- JSON bodies of the public wire format (identity-instrument.md 1.3) ---
 MAX_BODY_BYTES: Final = 64 * KIB
-MAX_JSON_DEPTH: Final = 16
+MAX_JSON_DEPTH: Final = 16  # arrays and objects around a value
+MAX_JSON_INTEGER_CHARS: Final = 400  # no double needs more; int() is quadratic in them
 MAX_SCOPE_CHARS: Final = 100
 MAX_HANDLE_BYTES: Final = 250
 MAX_VERIFIER_BYTES: Final = 250
@@ -58,6 +60,8 @@ MAX_TYPED_DATA_DEPTH: Final = 16
 MAX_TYPED_DATA_TYPES: Final = 64
 MAX_TYPED_DATA_FIELDS: Final = 256
 MAX_TYPED_DATA_VALUES: Final = 1024
+MAX_TYPED_DATA_NAME_CHARS: Final = 128  # a type's or field's name, array brackets included
+MAX_TRANSACTION_BYTES: Final = 48 * KIB  # serialized: calldata, access list and authorizations at their caps
 MAX_ACCESS_LIST_ENTRIES: Final = 64
 MAX_STORAGE_KEYS: Final = 256
 MAX_AUTHORIZATIONS: Final = 8
@@ -72,6 +76,7 @@ MAX_SESSION_ATTESTATION_BYTES: Final = 2 * KIB
 MAX_BUNDLE_BYTES: Final = 32 * KIB
 
 # --- outside answers (OI-10, OI-12, OI-13) ---
+MAX_CONNECT_REPLY_BYTES: Final = 4 * KIB  # the parent's answer to CONNECT; a status line is enough
 MAX_HTTP_HEAD_BYTES: Final = 16 * KIB
 MAX_KMS_REPLY_BYTES: Final = 32 * KIB
 MAX_JWKS_BYTES: Final = 64 * KIB
@@ -85,4 +90,6 @@ MAIL_DEADLINE_S: Final = 10.0
 # --- records ---
 MAX_RECORD_BYTES: Final = 64 * KIB
 MAX_RECORDS_PER_CALL: Final = 64
+MAX_TABLE_CHARS: Final = 32
+MAX_CREDENTIALS_BYTES: Final = 8 * KIB  # AWS fixes no size for its session tokens
 MAX_CONFIG_BYTES: Final = 256 * KIB
