@@ -93,3 +93,26 @@ MAX_RECORDS_PER_CALL: Final = 64
 MAX_TABLE_CHARS: Final = 32
 MAX_CREDENTIALS_BYTES: Final = 8 * KIB  # AWS fixes no size for its session tokens
 MAX_CONFIG_BYTES: Final = 256 * KIB
+
+# --- host edge: HTTP in (VS-03, VS-04, VS-05, DO-08; times of identity-instrument.md 1.2) ---
+MAX_HTTP_HEADERS: Final = 64
+MAX_HTTP_CONNECTIONS: Final = 1024
+MAX_HTTP_CONNECTIONS_PER_CLIENT: Final = 256
+MAX_HTTP_MESSAGE_BYTES: Final = MAX_HTTP_HEAD_BYTES + 2 * MAX_BODY_BYTES  # on the wire, chunk framing included
+HTTP_HEAD_DEADLINE_S: Final = 5.0
+HTTP_MESSAGE_DEADLINE_S: Final = 15.0  # from the first byte of a request to the last of its body
+HTTP_IDLE_DEADLINE_S: Final = 45.0
+HTTP_WRITE_DEADLINE_S: Final = 45.0  # an answer that the client does not take
+MAX_RATE_BUCKETS: Final = 65_536  # per table
+
+# --- host edge: transport, egress, store (VS-03, VS-04, VS-06) ---
+MAX_HANDSHAKE_BYTES: Final = 32  # `OK <n>\n`
+MAX_CONNECT_HEAD_BYTES: Final = 1 * KIB
+MAX_EGRESS_CONNECTIONS: Final = 128
+EGRESS_IDLE_S: Final = 60.0
+EGRESS_LIFETIME_S: Final = 600.0
+RESOLVE_DEADLINE_S: Final = 3.0
+MAX_STORE_WAITING: Final = 4096  # calls queued for the store's threads
+MAX_STORE_BATCH: Final = 256  # calls that share one transaction
+HEALTH_DEADLINE_S: Final = 3.0
+MAX_LAUNCHER_OUTPUT_BYTES: Final = 256 * KIB
