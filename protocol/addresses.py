@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from protocol import limits
 from protocol.errors import ProtocolError
 
 PARENT_CID: Final = 3
@@ -16,10 +17,12 @@ INGRESS_PORT: Final = 5000  # plus the worker's number
 EGRESS_PORT: Final = 8000
 SERVICES_PORT: Final = 8001  # store and credentials
 HEARTBEAT_PORT: Final = 9000
-MAX_PORT: Final = 2**32 - 2
+MAX_PORT: Final = 2**32 - 2  # the last value means "any" to the kernel, for ports and context ids alike
+MAX_CID: Final = 2**32 - 2
 
-_VSOCK: Final = re.compile(r"vsock://([0-9]{1,10}):([0-9]{1,10})\Z")
-_UNIX: Final = re.compile(r"unix:([^\x00]{1,90}):([0-9]{1,10})\Z")
+_NUMBER: Final = "(0|[1-9][0-9]{0,9})"
+_VSOCK: Final = re.compile(rf"vsock://{_NUMBER}:{_NUMBER}\Z")
+_UNIX: Final = re.compile(rf"unix:([^\x00\ud800-\udfff]+):{_NUMBER}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,10 @@ def parse_address(text: str) -> Address:
     """The address that `text` names; `ProtocolError("address")` otherwise."""
     if match := _VSOCK.match(text):
         cid, port = map(int, match.groups())
-        if cid < 2**32 - 1 and port <= MAX_PORT:
+        if cid <= MAX_CID and port <= MAX_PORT:
             return VsockAddress(cid, port)
     elif match := _UNIX.match(text):
         path, port = match[1], int(match[2])
-        if port <= MAX_PORT:
+        if len(path.encode()) <= limits.MAX_SOCKET_PATH_BYTES and port <= MAX_PORT:
             return HybridAddress(path, port)
     raise ProtocolError("address")

@@ -5,6 +5,7 @@ refuses duplicates anywhere, and reads numbers as RFC 8785 does: as IEEE 754 dou
 """
 
 import json
+import math
 from typing import Any, Final, Never
 
 import rfc8785
@@ -30,16 +31,15 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int | float:
-    # Longer digits than any double needs are noise; int() on them would be quadratic.
-    if len(text) > 400:
+    value = _real(text)
+    return int(value) if abs(value) <= MAX_SAFE_INTEGER else value
+
+
+def _real(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):  # beyond the largest double; has no canonical form
         raise ProtocolError("json-number")
-    value = int(text)
-    if -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
-        return value
-    try:
-        return float(value)
-    except OverflowError:
-        raise ProtocolError("json-number") from None
+    return value
 
 
 def _constant(_: str) -> Never:
@@ -47,12 +47,19 @@ def _constant(_: str) -> Never:
 
 
 def parse(data: bytes, *, max_bytes: int = limits.MAX_BODY_BYTES, max_depth: int = limits.MAX_JSON_DEPTH) -> Any:
-    """The value of one JSON text in UTF-8; `ProtocolError` when malformed, too large, too deep or with duplicates."""
+    """The value of one JSON text in UTF-8; `ProtocolError` when malformed, too large, too deep or with duplicates.
+
+    The value always has a canonical form: numbers are finite and text holds no lone surrogate (RFC 7493 2.1, 2.2).
+    """
     if len(data) > max_bytes:
         raise ProtocolError("json-too-large")
     try:
         value = json.loads(
-            data.decode("utf-8"), object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant
+            data.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_int=_integer,
+            parse_float=_real,
+            parse_constant=_constant,
         )
     except ProtocolError:
         raise
@@ -61,6 +68,8 @@ def parse(data: bytes, *, max_bytes: int = limits.MAX_BODY_BYTES, max_depth: int
     except ValueError:
         raise ProtocolError("json-malformed") from None
     _check_depth(value, max_depth)
+    if b"\\u" in data:  # only an escape can make a surrogate out of valid UTF-8
+        _check_text(value)
     return value
 
 
@@ -78,8 +87,15 @@ def _check_depth(value: Any, max_depth: int) -> None:
     raise ProtocolError("json-too-deep")
 
 
+def _check_text(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        raise ProtocolError("json-surrogate") from None
+
+
 def canonicalize(value: Any) -> bytes:
-    """RFC 8785 form of a value made by `parse`; `ProtocolError` for lone surrogates and the like."""
+    """RFC 8785 form of a value; always exists for one made by `parse`, else `ProtocolError`."""
     try:
         return rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, ValueError):

@@ -1,4 +1,7 @@
-"""Deterministic CBOR for our own wire and records (RFC 8949 section 4.2.1; controls CB-01 to CB-09).
+"""Deterministic CBOR for our own wire and records (RFC 8949 section 4.2; controls CB-01 to CB-09).
+
+Map keys stand in length-first order (section 4.2.3); it departs from the bytewise order of section 4.2.1 only where one
+map holds both negative keys and keys above 23.
 
 cbor2 alone takes duplicate keys, trailing bytes, non-minimal integers and acts on semantic tags. `loads` takes
 exactly one encoding of each value: it decodes with the library's strict options, allows only plain types, and compares
@@ -43,11 +46,11 @@ def loads(data: bytes, *, max_bytes: int = limits.MAX_FRAME_BYTES) -> Any:
             allow_duplicate_keys=False,
             max_depth=limits.MAX_CBOR_DEPTH,
             semantic_decoders=_TAGS,
+            tag_hook=_refuse_tag,
         )
-    except ProtocolError:
-        raise
-    except Exception:  # noqa: BLE001  cbor2 raises its own family and, for odd keys, TypeError or ValueError
-        raise ProtocolError("cbor-malformed") from None
+    except Exception as error:  # noqa: BLE001  cbor2 raises its own family and, for odd keys, TypeError or ValueError
+        refused = error.__cause__  # what `_refuse_tag` raised, in the library's wrapping
+        raise refused if isinstance(refused, ProtocolError) else ProtocolError("cbor-malformed") from None
     check_plain(value)
     if dumps(value) != data:
         raise ProtocolError("cbor-not-deterministic")

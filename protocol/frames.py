@@ -44,12 +44,14 @@ class Response:
 
 
 def encode(message: Request | Response) -> bytes:
-    """One frame; `ProtocolError` when the message breaks a limit (a defect of the sender, found before sending)."""
+    """One frame; `ProtocolError` for what the receiver refuses, which would end the connection of all requests."""
     match message:
         case Request(id=id_, method=method, headers=headers, body=body):
-            payload = cbor.dumps([_REQUEST, id_, method, dict(headers), body])
+            fields = [_REQUEST, id_, method, dict(headers), body]
         case Response(id=id_, status=status, headers=headers, body=body):
-            payload = cbor.dumps([_RESPONSE, id_, status, dict(headers), body])
+            fields = [_RESPONSE, id_, status, dict(headers), body]
+    _message(fields)
+    payload = cbor.dumps(fields)
     if len(payload) > limits.MAX_FRAME_BYTES:
         raise ProtocolError("frame-too-large")
     return len(payload).to_bytes(_LENGTH_BYTES, "big") + payload
@@ -79,7 +81,7 @@ class FrameConnection:
                 end = _LENGTH_BYTES + self._declared_length()
                 if len(self._buffer) < end:
                     break
-                messages.append(_decode(bytes(memoryview(self._buffer)[_LENGTH_BYTES:end])))
+                messages.append(_message(cbor.loads(bytes(self._buffer[_LENGTH_BYTES:end]))))
                 del self._buffer[:end]
         except ProtocolError:
             self._broken = True
@@ -96,12 +98,11 @@ class FrameConnection:
         return length
 
 
-def _decode(payload: bytes) -> Request | Response:
-    value = cbor.loads(payload)
-    if type(value) is not list or len(value) != 5:
+def _message(fields: object) -> Request | Response:
+    if type(fields) is not list or len(fields) != 5:
         raise ProtocolError("frame-shape")
-    kind, id_, what, headers, body = value
-    if type(id_) is not int or not 0 <= id_ <= _MAX_ID or type(body) is not bytes:
+    kind, id_, what, headers, body = fields
+    if type(kind) is not int or type(id_) is not int or not 0 <= id_ <= _MAX_ID or type(body) is not bytes:
         raise ProtocolError("frame-shape")
     if kind == _REQUEST and type(what) is str and len(what) <= limits.MAX_METHOD_CHARS:
         return Request(id_, what, _headers(headers), body)

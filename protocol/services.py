@@ -20,7 +20,6 @@ STORE_GET: Final = "store.get"
 STORE_PUT: Final = "store.put"
 CREDENTIALS: Final = "credentials"
 RECORD_ID_BYTES: Final = 32
-MAX_TABLE_CHARS: Final = 32
 MAX_VERSION: Final = 2**63 - 1
 CONFLICT_STATUS: Final = 409
 
@@ -108,7 +107,7 @@ def encode_credentials(credentials: Credentials) -> bytes:
 
 
 def decode_credentials(body: bytes) -> Credentials:
-    value = cbor.loads(body, max_bytes=8 * limits.KIB)
+    value = cbor.loads(body, max_bytes=limits.MAX_CREDENTIALS_BYTES)
     if type(value) is not list or len(value) != 3 or not all(type(v) is str for v in value[:2]):
         raise ProtocolError("services-shape")
     if value[2] is not None and type(value[2]) is not str:
@@ -127,7 +126,7 @@ def _items(body: bytes, width: int) -> list[list[Any]]:
 
 def _key(item: list[Any]) -> RecordKey:
     table, id_ = item
-    if type(table) is not str or not 0 < len(table) <= MAX_TABLE_CHARS:
+    if type(table) is not str or not 0 < len(table) <= limits.MAX_TABLE_CHARS:
         raise ProtocolError("services-shape")
     if type(id_) is not bytes or len(id_) != RECORD_ID_BYTES:
         raise ProtocolError("services-shape")

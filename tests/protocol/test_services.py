@@ -1,0 +1,182 @@
+"""Bodies of the parent's services: shapes, caps, and no value that the store or the enclave would read differently."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol import cbor, limits, services
+from protocol.errors import ProtocolError
+from protocol.services import Credentials, RecordKey, StoredRecord, Write
+
+ID = bytes(range(32))
+KEY = RecordKey("wallets", ID)
+
+keys = st.builds(RecordKey, st.text(min_size=1, max_size=limits.MAX_TABLE_CHARS), st.binary(min_size=32, max_size=32))
+versions = st.tuples(st.integers(0, services.MAX_VERSION), st.integers(0, services.MAX_VERSION)).filter(
+    lambda v: v[0] < v[1]
+)
+writes = st.builds(lambda key, v, value: Write(key, *v, value), keys, versions, st.binary(max_size=100))
+records = st.none() | st.builds(StoredRecord, st.integers(1, services.MAX_VERSION), st.binary(max_size=100))
+
+
+def refusal(decode: Callable[[bytes], Any], value: Any) -> str:
+    with pytest.raises(ProtocolError) as caught:
+        decode(cbor.dumps(value))
+    return caught.value.code
+
+
+@given(st.lists(keys, min_size=1, max_size=5))
+def test_keys_round_trip(batch: list[RecordKey]) -> None:
+    assert services.decode_keys(services.encode_keys(batch)) == batch
+
+
+@given(st.lists(writes, min_size=1, max_size=5))
+def test_writes_round_trip(batch: list[Write]) -> None:
+    assert services.decode_writes(services.encode_writes(batch)) == batch
+
+
+@given(st.lists(records, max_size=5))
+def test_records_round_trip(batch: list[StoredRecord | None]) -> None:
+    assert services.decode_records(services.encode_records(batch), count=len(batch)) == batch
+
+
+@given(st.text(max_size=40), st.text(max_size=40), st.none() | st.text(max_size=40))
+def test_credentials_round_trip_and_do_not_show_themselves(key_id: str, secret: str, token: str | None) -> None:
+    credentials = Credentials(key_id, secret, token)
+    assert services.decode_credentials(services.encode_credentials(credentials)) == credentials
+    assert repr(credentials) == "Credentials(<redacted>)"
+
+
+BAD_KEYS: list[Any] = [
+    ["", ID],
+    ["t" * (limits.MAX_TABLE_CHARS + 1), ID],
+    [b"wallets", ID],
+    [None, ID],
+    ["wallets", ID[:31]],
+    ["wallets", ID + b"\0"],
+    ["wallets", ID.hex()],
+    ["wallets", None],
+]
+
+
+@pytest.mark.parametrize("key", BAD_KEYS)
+def test_bad_keys_are_refused(key: list[Any]) -> None:
+    assert refusal(services.decode_keys, [key]) == "services-shape"
+    assert refusal(services.decode_writes, [[*key, 0, 1, b""]]) == "services-shape"
+
+
+@pytest.mark.parametrize(
+    "body", [None, {}, [], [[]], [["wallets"]], [["wallets", ID, 0]], ["wallets", ID], [None], {0: ["wallets", ID]}]
+)
+def test_other_shapes_of_keys_are_refused(body: Any) -> None:
+    assert refusal(services.decode_keys, body) == "services-shape"
+
+
+@pytest.mark.parametrize(
+    "body", [None, {}, [], [["wallets", ID]], [["wallets", ID, 0, 1]], [["wallets", ID, 0, 1, b"", 0]], [0]]
+)
+def test_other_shapes_of_writes_are_refused(body: Any) -> None:
+    assert refusal(services.decode_writes, body) == "services-shape"
+
+
+@pytest.mark.parametrize(
+    ("expected", "new"),
+    [
+        (0, 0),
+        (1, 1),
+        (2, 1),
+        (-1, 1),
+        (0, -1),
+        (0, 2**63),
+        (2**63, 2**63 + 1),
+        (False, 1),
+        (0, True),
+        (None, 1),
+        (0, None),
+        ("0", 1),
+    ],
+)
+def test_versions_that_do_not_rise_within_bounds_are_refused(expected: Any, new: Any) -> None:
+    assert refusal(services.decode_writes, [["wallets", ID, expected, new, b""]]) == "services-version"
+
+
+def test_largest_version_passes() -> None:
+    write = Write(KEY, services.MAX_VERSION - 1, services.MAX_VERSION, b"")
+    assert services.decode_writes(services.encode_writes([write])) == [write]
+
+
+@pytest.mark.parametrize("value", [None, "text", 0, [b""], bytes(limits.MAX_RECORD_BYTES + 1)])
+def test_bad_values_are_refused_in_both_directions(value: Any) -> None:
+    assert refusal(services.decode_writes, [["wallets", ID, 0, 1, value]]) == "services-value"
+    assert refusal(lambda body: services.decode_records(body, count=1), [[1, value]]) == "services-value"
+
+
+def test_value_at_the_cap_passes_in_both_directions() -> None:
+    write = Write(KEY, 0, 1, bytes(limits.MAX_RECORD_BYTES))
+    assert services.decode_writes(services.encode_writes([write])) == [write]
+    record = StoredRecord(1, write.value)
+    assert services.decode_records(services.encode_records([record]), count=1) == [record]
+
+
+def test_table_name_at_the_cap_passes() -> None:
+    key = RecordKey("t" * limits.MAX_TABLE_CHARS, ID)
+    assert services.decode_keys(services.encode_keys([key])) == [key]
+
+
+def test_batch_at_the_cap_passes_and_one_more_is_refused() -> None:
+    batch = [RecordKey("wallets", bytes([i]) * 32) for i in range(limits.MAX_RECORDS_PER_CALL + 1)]
+    assert services.decode_keys(services.encode_keys(batch[:-1])) == batch[:-1]
+    assert refusal(services.decode_keys, [["wallets", key.id] for key in batch]) == "services-shape"
+    assert refusal(services.decode_writes, [["wallets", key.id, 0, 1, b""] for key in batch]) == "services-shape"
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_store_that_answers_with_another_number_of_records_is_refused(count: int) -> None:
+    body = services.encode_records([StoredRecord(1, b"a"), None])
+    with pytest.raises(ProtocolError, match="services-shape"):
+        services.decode_records(body, count=count)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [[], [1], [1, b"", 0], [0, b""], [-1, b""], [2**63, b""], [True, b""], [None, b""], ["1", b""], {1: b""}, 0, b""],
+)
+def test_bad_records_are_refused(record: Any) -> None:
+    assert refusal(lambda body: services.decode_records(body, count=1), [record]) == "services-shape"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        ["a", "b"],
+        ["a", "b", None, None],
+        [b"a", "b", None],
+        ["a", None, None],
+        ["a", "b", b"c"],
+        {0: "a"},
+        "abc",
+    ],
+)
+def test_bad_credentials_are_refused(body: Any) -> None:
+    assert refusal(services.decode_credentials, body) == "services-shape"
+
+
+def test_credentials_at_the_cap_pass_and_one_byte_more_is_refused() -> None:
+    overhead = len(services.encode_credentials(Credentials("a", "b", "c" * 1000))) - 1000
+    at_cap = Credentials("a", "b", "c" * (limits.MAX_CREDENTIALS_BYTES - overhead))
+    assert services.decode_credentials(services.encode_credentials(at_cap)) == at_cap
+    assert refusal(services.decode_credentials, ["a", "b", str(at_cap.session_token) + "c"]) == "cbor-too-large"
+
+
+@given(st.binary(max_size=100))
+def test_random_bytes_give_one_error_family(body: bytes) -> None:
+    for decode in (services.decode_keys, services.decode_writes, services.decode_credentials):
+        try:
+            decode(body)
+        except ProtocolError:
+            continue
