@@ -1,0 +1,88 @@
+"""A second opinion on a digest, by eth-account: an implementation that shares no line with ours.
+
+Importing this module imports eth-account (about half a second), so nothing else here does. `check_…` raises
+`EvmError("encoders-disagree")` unless both encoders hash the same; the caller then must not sign (SE-16).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from eth_account._utils.legacy_transactions import serializable_unsigned_transaction_from_dict
+from eth_account.messages import SignableMessage, encode_defunct, encode_typed_data
+
+from evm.address import checksum
+from evm.errors import EvmError
+from evm.keccak import keccak256
+from evm.message import PersonalMessage
+from evm.transaction import Transaction
+from evm.typed_data import TypedData
+
+
+def check_message(message: PersonalMessage) -> None:
+    """Both encoders agree on the message."""
+    _compare(message.digest, _hash(encode_defunct(message.data)))
+
+
+def check_typed_data(typed_data: TypedData, document: dict[str, Any]) -> None:
+    """Both encoders agree on the document; `document` is the JSON from which `typed_data` was parsed."""
+    try:
+        digest = _hash(encode_typed_data(full_message=document))
+    except Exception:  # noqa: BLE001  it raises whatever its parts raise
+        raise EvmError("encoders-disagree") from None
+    _compare(typed_data.digest, digest)
+
+
+def check_transaction(tx: Transaction) -> None:
+    """Both encoders agree on the transaction."""
+    try:
+        digest = bytes(serializable_unsigned_transaction_from_dict(_as_dict(tx)).hash())
+    except Exception:  # noqa: BLE001  it raises whatever its parts raise
+        raise EvmError("encoders-disagree") from None
+    _compare(tx.digest, digest)
+
+
+def _compare(ours: bytes, theirs: bytes) -> None:
+    if ours != theirs:
+        raise EvmError("encoders-disagree")
+
+
+def _hash(message: SignableMessage) -> bytes:
+    return keccak256(b"\x19" + message.version + message.header + message.body)
+
+
+def _as_dict(tx: Transaction) -> dict[str, Any]:
+    """The transaction in eth-account's terms."""
+    result: dict[str, Any] = {
+        "chainId": tx.chain_id,
+        "nonce": tx.nonce,
+        "gas": tx.gas,
+        "to": b"" if tx.to is None else checksum(tx.to),
+        "value": tx.value,
+        "data": tx.data,
+    }
+    if tx.type.has_gas_price:
+        result["gasPrice"] = tx.max_fee_per_gas
+    else:
+        result |= {"maxFeePerGas": tx.max_fee_per_gas, "maxPriorityFeePerGas": tx.max_priority_fee_per_gas}
+    if tx.type:
+        result["type"] = int(tx.type)
+        result["accessList"] = [
+            {"address": checksum(entry.address), "storageKeys": ["0x" + key.hex() for key in entry.storage_keys]}
+            for entry in tx.access_list
+        ]
+    if tx.authorizations:
+        result["authorizationList"] = [
+            _authorization(signed.as_json(), signed.signature) for signed in tx.authorizations
+        ]
+    return result
+
+
+def _authorization(what: Mapping[str, str], by: Any) -> dict[str, Any]:
+    return {
+        "chainId": int(what["chainId"]),
+        "address": what["address"],
+        "nonce": int(what["nonce"]),
+        "yParity": by.y_parity,
+        "r": by.r,
+        "s": by.s,
+    }
