@@ -60,6 +60,8 @@ class OidcClient(_Struct, frozen=True, kw_only=True):
     algorithms: tuple[Literal["RS256", "ES256"], ...] = ("RS256", "ES256")
     key_hosts: tuple[Text, ...] = ()
     """Further hosts on which the issuer's `jwks_uri` may lie."""
+    authorized_parties: tuple[Text, ...] = ()
+    """Further client ids accepted as `azp`: a phone's native client that asks for tokens of this audience."""
 
 
 class Scope(_Struct, frozen=True, kw_only=True):

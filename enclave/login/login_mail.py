@@ -1,0 +1,92 @@
+"""The mail that carries a one-time code (OT-08).
+
+Pure. The subject, which lock screens show, is the scope's fixed text and never holds the code. The body says who asked:
+the application, what for, and the fingerprint of the device key, to compare with what the device shows.
+"""
+
+import hashlib
+from collections.abc import Callable
+from email.message import EmailMessage
+from email.utils import formatdate
+from html import escape
+from typing import Final
+
+from enclave.auth_key import Key
+from enclave.config import Scope
+
+_FINGERPRINT_BYTES: Final = 8
+_ID_BYTES: Final = 16
+
+_TEXT: Final = """\
+Your code: {code}
+
+It works once, within {minutes} minutes, and only for this request:
+
+Application: {origin} ({scope})
+Purpose: {purpose}
+Device key: {fingerprint}
+
+Enter the code only in the application that you opened yourself, and only if your device shows the same device key.
+If you asked for nothing, ignore this mail: without the code nobody gets in.
+"""
+
+_HTML: Final = """\
+<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{subject}</title></head>
+<body style="font-family: sans-serif; line-height: 1.5">
+<p>Your code:</p>
+<p style="font-family: monospace; font-size: 200%"><strong>{code}</strong></p>
+<p>It works once, within {minutes} minutes, and only for this request:</p>
+<table>
+<tr><th scope="row" align="left">Application</th><td>{origin} ({scope})</td></tr>
+<tr><th scope="row" align="left">Purpose</th><td>{purpose}</td></tr>
+<tr><th scope="row" align="left">Device key</th><td>{fingerprint}</td></tr>
+</table>
+<p>Enter the code only in the application that you opened yourself, and only if your device shows the same device key.
+If you asked for nothing, ignore this mail: without the code nobody gets in.</p>
+</body>
+</html>
+"""
+
+
+def fingerprint(auth_key: Key) -> str:
+    """What a person compares: the first 8 bytes of SHA-256 over `keyType:address`, hex in groups of four digits."""
+    digest = hashlib.sha256(str(auth_key).encode()).digest()[:_FINGERPRINT_BYTES]
+    return digest.hex(" ", 2)
+
+
+def compose_login_mail(
+    scope: Scope,
+    recipient: str,
+    code: str,
+    *,
+    auth_key: Key,
+    origin: str,
+    lifetime_s: int,
+    now_s: int,
+    random: Callable[[int], bytes],
+    purpose: str = "sign in",
+) -> EmailMessage:
+    """The mail for a normalised `recipient`, as plain text and as HTML."""
+    fields = {
+        "subject": scope.email_subject,
+        "code": code,
+        "minutes": str(lifetime_s // 60),
+        "origin": origin,
+        "scope": scope.scope,
+        "purpose": purpose,
+        "fingerprint": fingerprint(auth_key),
+    }
+    unique = random(_ID_BYTES).hex()
+    message = EmailMessage()
+    message["From"] = scope.email_sender
+    message["To"] = recipient
+    message["Subject"] = scope.email_subject
+    message["Date"] = formatdate(now_s)
+    message["Message-ID"] = f"<{unique}@{message['From'].addresses[0].domain}>"
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
+    message.set_content(_TEXT.format_map(fields))
+    message.add_alternative(_HTML.format_map({name: escape(value) for name, value in fields.items()}), subtype="html")
+    message.set_boundary(unique)
+    return message
