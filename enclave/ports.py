@@ -18,7 +18,7 @@ class Nsm(Protocol):
     """The Nitro Security Module as the kernel offers it: one CBOR request in, one CBOR response out, one at a time."""
 
     def call(self, request: bytes) -> bytes:
-        """Blocking (about 1 ms). `OSError` when the device fails. At most 0x1000 bytes in, 0x3000 out."""
+        """Blocking (about 1 ms); raises `enclave.errors.NsmError` only. At most 0x1000 bytes in, 0x3000 out."""
         ...
 
 

@@ -1,0 +1,70 @@
+"""The kernel's clock and random generator: the real adapters of ports `Clock` and `Entropy`.
+
+Trust side: enclave. Nothing here asks the host: time is the guest's kernel clock, which `boot` compares with the NSM
+(TI-01 to TI-04), and randomness is the guest kernel's generator (MS-06).
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from enclave.errors import BootError
+
+_CLOCK_SOURCE: Final = "devices/system/clocksource/clocksource0/current_clocksource"
+_RANDOM_SOURCE: Final = "class/misc/hw_random/rng_current"
+_MAX_ATTRIBUTE_BYTES: Final = 4096  # a sysfs attribute is one page
+
+
+def _attribute(path: Path, code: str) -> str:
+    """One line of sysfs without its newline; `BootError(code)` when there is none."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_MAX_ATTRIBUTE_BYTES).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise BootError(code, str(path)) from None
+
+
+class SystemClock:
+    """Port `Clock` over the kernel's clocks."""
+
+    def __init__(self, sysfs: Path = Path("/sys")) -> None:
+        self._sysfs = sysfs
+
+    def wall_ms(self) -> int:
+        """Milliseconds since the Unix epoch by the guest's real-time clock."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic_ms(self) -> int:
+        """Milliseconds since boot; never steps back."""
+        return time.monotonic_ns() // 1_000_000
+
+    def source(self) -> str:
+        """The kernel's current clock source, `kvm-clock` on Nitro (TI-02); `BootError("clock-source")`."""
+        return _attribute(self._sysfs / _CLOCK_SOURCE, "clock-source")
+
+
+class KernelEntropy:
+    """Port `Entropy` over getrandom(2) and the kernel's pool."""
+
+    def __init__(self, sysfs: Path = Path("/sys"), pool: Path = Path("/dev/random")) -> None:
+        self._sysfs = sysfs
+        self._pool = pool
+
+    def random(self, size: int) -> bytes:
+        """`size` bytes of getrandom(2), which waits until the pool has been seeded."""
+        return os.urandom(size)
+
+    def mix(self, data: bytes) -> None:
+        """Stir `data` into the pool, uncredited, so bad data does no harm; `BootError("entropy-mix")`."""
+        try:
+            with self._pool.open("wb", buffering=0) as pool:
+                view = memoryview(data)
+                while view:
+                    view = view[pool.write(view) :]
+        except OSError:
+            raise BootError("entropy-mix", str(self._pool)) from None
+
+    def hardware_source(self) -> str:
+        """The current hardware generator, `nsm-hwrng` on Nitro (MS-06); `BootError("entropy-source")`."""
+        return _attribute(self._sysfs / _RANDOM_SOURCE, "entropy-source")
