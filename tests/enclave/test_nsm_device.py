@@ -42,7 +42,8 @@ int ioctl(int fd, unsigned long command, ...) {
     }
     unsigned sum = 0;
     for (size_t i = 0; i < raw->request.iov_len; i++) sum += in[i];
-    raw->response.iov_len = snprintf(out, room, "%d %zu %u %zu %zu", fd >= 0, raw->request.iov_len, sum, room, sizeof *raw);
+    size_t length = raw->request.iov_len;
+    raw->response.iov_len = snprintf(out, room, "%d %zu %u %zu %zu", fd >= 0, length, sum, room, sizeof *raw);
     return 0;
 }
 """

@@ -1,7 +1,8 @@
-"""The vsock shell of the enclave. There is no parent here, so what is tested is refusal, addresses and the peer check."""
+"""The vsock shell of the enclave. There is no parent here: what is tested is refusal, addresses and the peer check."""
 
 import asyncio
 import socket
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -76,7 +77,9 @@ class _Kernel:
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> _Kernel:
     kernel = _Kernel()
-    monkeypatch.setattr(socket, "socket", kernel)
+    # Only the module's own view: the event loop needs real sockets.
+    names = SimpleNamespace(socket=kernel, AF_VSOCK=socket.AF_VSOCK, SOCK_STREAM=socket.SOCK_STREAM)
+    monkeypatch.setattr(vsock, "socket", names)
     return kernel
 
 
