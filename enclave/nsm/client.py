@@ -19,7 +19,7 @@ class NsmClient:
         self._turn = asyncio.Lock()
 
     def describe(self) -> Description:
-        """Version, module id, number of registers and which are locked."""
+        """Version, module id and which registers are locked."""
         return messages.parse_describe(self._nsm.call(messages.encode_describe()))
 
     def describe_pcr(self, index: int) -> Pcr:

@@ -5,7 +5,6 @@ map of one entry. A reply is accepted only when it is exactly one item, for the 
 fields of that call. Maps of indefinite length are taken: current firmware writes them in its documents.
 """
 
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +12,10 @@ from typing import Any, Final
 
 import cbor2
 
+from attestation.cose import loads_strict
+from attestation.pcr import PCR_BYTES, PCR_COUNT
 from enclave.errors import NsmError
 from protocol import limits
-
-PCR_BYTES: Final = 48
-PCR_COUNT: Final = 32
 
 _MODULE_ERRORS: Final = {
     "InvalidArgument": "nsm-invalid-argument",
@@ -29,18 +27,17 @@ _MODULE_ERRORS: Final = {
     "InputTooLarge": "nsm-input-too-large",
     "InternalError": "nsm-internal-error",
 }
-_MODULE_ID: Final = re.compile(r"[\x21-\x7e]{1,100}\Z")  # the module's own buffer has 100 bytes
+_MAX_DEPTH: Final = 3  # the reply, its fields, the list of locked registers
+_MODULE_ID: Final = re.compile(rf"[\x21-\x7e]{{1,{limits.MAX_MODULE_ID_CHARS}}}\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What the module says of itself. `locked_pcrs` are those that appear in attestation documents."""
+    """What a module with 32 registers of SHA-384 says of itself; the locked ones appear in attestation documents."""
 
     version: tuple[int, int, int]
     module_id: str
-    max_pcrs: int
     locked_pcrs: frozenset[int]
-    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +111,7 @@ def parse_describe(reply: bytes) -> Description:
     if fields["digest"] != "SHA384" or fields["max_pcrs"] != PCR_COUNT or not _MODULE_ID.match(fields["module_id"]):
         raise NsmError("nsm-unexpected-module")
     version = fields["version_major"], fields["version_minor"], fields["version_patch"]
-    return Description(version, fields["module_id"], fields["max_pcrs"], frozenset(locked), fields["digest"])
+    return Description(version, fields["module_id"], frozenset(locked))
 
 
 def parse_describe_pcr(reply: bytes) -> Pcr:
@@ -170,12 +167,9 @@ def _item(reply: bytes) -> Any:
     """The one CBOR item of a reply; a reply that names an error raises it."""
     if len(reply) > limits.MAX_NSM_RESPONSE_BYTES:
         raise NsmError("nsm-response-too-large")
-    stream = io.BytesIO(reply)
-    try:
-        item = cbor2.CBORDecoder(stream, allow_duplicate_keys=False, max_depth=4).decode()
-    except Exception:  # noqa: BLE001  cbor2 raises its own family and, for odd keys, TypeError or ValueError
-        raise _malformed() from None
-    if stream.tell() != len(reply):
+    item = loads_strict(reply, max_depth=_MAX_DEPTH, allow_indefinite=True)
+    # No item is the beginning of another: what can lose its last byte had bytes after its end.
+    if item is None or loads_strict(reply[:-1], max_depth=_MAX_DEPTH, allow_indefinite=True) is not None:
         raise _malformed()
     if type(item) is dict and item.keys() == {"Error"}:
         name = item["Error"]
