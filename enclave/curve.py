@@ -6,11 +6,11 @@ multiply them in constant time; signatures use RFC 6979 nonces, are low-S (SE-07
 
 from typing import Any, Final
 
-import sha3
 from coincurve._libsecp256k1 import ffi as _ffi
 from coincurve._libsecp256k1 import lib as _lib
 
 from enclave.secret import Secret
+from evm.keccak import keccak256
 
 ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 SCALAR_BYTES: Final = 32
@@ -113,7 +113,7 @@ def recover(compact: bytes, parity: int, digest: bytes) -> bytes:
 def address(public: bytes) -> str:
     """The Ethereum address of a compressed public key: `0x` and 40 lower-case hex digits."""
     point = _serialize(_parse(public), _lib.SECP256K1_EC_UNCOMPRESSED, _UNCOMPRESSED_BYTES)
-    return "0x" + sha3.keccak_256(point[1:]).digest()[12:].hex()
+    return "0x" + keccak256(point[1:])[12:].hex()
 
 
 def _pointer(secret: Secret) -> Any:

@@ -113,3 +113,5 @@ class Ports:
     mailer: Mailer
     clock: Clock
     entropy: Entropy
+    recipient_public_key: bytes
+    """SPKI of this boot's recipient key, which published clients find in every attestation document."""

@@ -1,8 +1,9 @@
 """Scalars split over the share holders: sealed share by share, opened from any t of them (design section 6).
 
-Share i is sealed under a key derived from holder key H_i; the AAD names version, scope, owner, holder, index, t, n, identity
-hash, generation and record version, so a share opens nowhere but in its own place. `Shards` knows no policy: who may open
-what is decided by its two callers, `wallets` (only with a `VerifiedSession`) and `deployment` (only at boot).
+Share i is sealed under a key derived from holder key H_i; the AAD names version, scope, owner, holder, index, t, n,
+identity hash, generation and record version, so a share opens nowhere but in its own place. `Shards` knows no policy:
+who may open what is decided by its two callers, `wallets` (only with a `VerifiedSession`) and `deployment` (only at
+boot).
 """
 
 from collections.abc import Callable
@@ -183,5 +184,3 @@ class Shards:
             generation,
             record_version,
         ]
-
-

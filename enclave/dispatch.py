@@ -1,0 +1,125 @@
+"""From a frame to a method and back: limits before work, one answer for every request, errors translated in one place.
+
+While booting or halted, only status and health answer. An exception that no method foresaw
+becomes InternalError and is counted; nothing of it crosses the boundary (DO-07, LP-03).
+"""
+
+import asyncio
+import base64
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from enclave.errors import Refusal
+from enclave.rpc.attestation import Attestor
+from enclave.rpc.envelope import Call, SignedCall, encode_json, verify_envelope
+from protocol import errors, limits
+from protocol.frames import Request, Response
+
+NONCE_HEADER: Final = "x-attestation-nonce"
+DOCUMENT_HEADER: Final = "x-attestation-document"
+_NONCE: Final = re.compile(r"[A-Za-z0-9._\-/+=]+\Z")
+_METHOD: Final = re.compile(r"(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) (/[A-Za-z0-9/]{0,100})\Z")
+_WEBRPC: Final = {"webrpc": "webrpc@v0.31.2;gen-golang@v0.23.3;identity-instrument@v0.1.0"}
+
+SignedMethod = Callable[[SignedCall], Awaitable[Any]]
+OpenMethod = Callable[[Call], Awaitable[Any]]
+logger: Final = logging.getLogger("enclave")
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Every method there is: `signed` ones see only verified envelopes; `open` ones take no identity; `always` ones
+    answer in every phase, as `(status, body)`.
+    """
+
+    signed: Mapping[str, SignedMethod]
+    open: Mapping[str, OpenMethod]
+    always: Mapping[str, Callable[[], tuple[int, Any]]]
+
+
+class Dispatcher:
+    """Answers requests. Until `serve` is called only the routes that are always there answer."""
+
+    def __init__(self, routes: Routes) -> None:
+        self._routes = routes
+        self._attestor: Attestor | None = None
+        self._running = 0
+        self.failures = 0
+
+    def serve(self, routes: Routes, attestor: Attestor) -> None:
+        """From now on every route of `routes` answers, attested where the caller asks for it."""
+        self._routes, self._attestor = routes, attestor
+
+    async def answer(self, request: Request) -> Response:
+        """The response to one frame; never raises but for cancellation."""
+        if self._running >= limits.MAX_IN_FLIGHT:
+            return _error(request.id, errors.BUSY)
+        self._running += 1
+        try:
+            async with asyncio.timeout(limits.REQUEST_DEADLINE_S):
+                return await self._answer(request)
+        except TimeoutError:
+            return _error(request.id, errors.DEADLINE_EXCEEDED)
+        except Refusal as refusal:
+            return _error(request.id, refusal.error, refusal.cause)
+        except Exception as error:  # noqa: BLE001  the last edge: a code, a counter, and the service lives on
+            self.failures += 1
+            logger.error("unforeseen %s", type(error).__name__)
+            return _error(request.id, errors.INTERNAL_ERROR)
+        finally:
+            self._running -= 1
+
+    async def _answer(self, request: Request) -> Response:
+        if len(request.body) > limits.MAX_BODY_BYTES:
+            raise Refusal(errors.REQUEST_TOO_LARGE)
+        match = _METHOD.match(request.method)
+        if match is None:
+            raise Refusal(errors.BAD_ROUTE)
+        call = Call(match[1], match[2], request.headers, request.body)
+        nonce = _require_nonce(request.headers.get(NONCE_HEADER))
+        if nonce is None or self._attestor is None:
+            status, body, headers = await self._run(call)
+        else:
+            with self._attestor.slot():
+                status, body, headers = await self._run(call)
+                document = await self._attestor.for_response(call, nonce, body)
+            headers[DOCUMENT_HEADER] = base64.b64encode(document).decode()
+        return Response(request.id, status, headers, body)
+
+    async def _run(self, call: Call) -> tuple[int, bytes, dict[str, str]]:
+        headers = {"content-type": "application/json"}
+        try:
+            if call.path in self._routes.always:
+                status, value = self._routes.always[call.path]()
+                return status, encode_json(value), headers
+            if self._attestor is None:
+                raise Refusal(errors.NOT_SERVING)
+            if call.path in self._routes.open:
+                return 200, encode_json(await self._routes.open[call.path](call)), headers
+            if call.path in self._routes.signed:
+                signed = verify_envelope(call)
+                headers |= _WEBRPC
+                return 200, encode_json(await self._routes.signed[call.path](signed)), headers
+            raise Refusal(errors.BAD_ROUTE)
+        except Refusal as refusal:  # an error is attested like any other answer
+            if refusal.error is errors.BAD_METHOD:
+                headers["allow"] = "POST"
+            return refusal.error.status, encode_json(errors.error_body(refusal.error, refusal.cause)), headers
+
+
+def _require_nonce(nonce: str | None) -> str | None:
+    if not nonce:
+        return None
+    if len(nonce) > limits.MAX_NONCE_HEADER_CHARS:
+        raise Refusal(errors.ENDPOINT_ERROR, "X-Attestation-Nonce value cannot be longer than 32")
+    if not _NONCE.match(nonce):
+        raise Refusal(errors.ENDPOINT_ERROR, "X-Attestation-Nonce value contains invalid characters")
+    return nonce
+
+
+def _error(request_id: int, error: errors.ErrorCode, cause: str = "") -> Response:
+    body = encode_json(errors.error_body(error, cause))
+    return Response(request_id, error.status, {"content-type": "application/json"}, body)

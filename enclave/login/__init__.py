@@ -1,0 +1,1 @@
+"""Ways to log in: commitments, one-time codes by mail, OpenID Connect ID tokens."""

@@ -1,0 +1,90 @@
+"""Started logins, in the RAM of this boot only (RB-04): a restart voids them, and no store can bring one back.
+
+A commitment belongs to the auth key that made it (OT-03): another key neither answers, voids nor overwrites it (OT-05).
+A try is counted before the answer is looked at, and success consumes the commitment (OT-02).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from enclave.auth_key import Key
+from enclave.errors import Refusal
+from protocol import errors, limits
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentKey:
+    """What a commitment is filed under. `verifier` is the normalised mail address, signer text or token hash."""
+
+    scope: str
+    auth_mode: str
+    identity_type: str
+    verifier: str
+    auth_key: Key
+
+
+@dataclass(slots=True)
+class Commitment:
+    """A started login. `deadline_ms` is monotonic; `answer` is a digest of the right answer, never the answer."""
+
+    key: CommitmentKey
+    handle: str
+    deadline_ms: int
+    signer: Key | None = None
+    challenge: str = ""
+    answer: str = field(default="", repr=False)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    attempts: int = 0
+
+
+class Commitments:
+    """All live commitments of a worker, at most `MAX_COMMITMENTS`."""
+
+    def __init__(self) -> None:
+        self._live: dict[CommitmentKey, Commitment] = {}
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def add(self, commitment: Commitment, now_ms: int) -> None:
+        """File `commitment`, in place of one of the same auth key and verifier. BUSY when full."""
+        if len(self._live) >= limits.MAX_COMMITMENTS and commitment.key not in self._live:
+            self._purge(now_ms)
+            if len(self._live) >= limits.MAX_COMMITMENTS:
+                raise Refusal(errors.BUSY)
+        self._live[commitment.key] = commitment
+
+    def withdraw(self, commitment: Commitment) -> None:
+        """Forget a commitment that could not be completed (its mail was not sent)."""
+        if self._live.get(commitment.key) is commitment:
+            del self._live[commitment.key]
+
+    def live_for(self, key: CommitmentKey, now_ms: int) -> int:
+        """How many auth keys have a live commitment for the same scope, mode, identity type and verifier."""
+        what = (key.scope, key.auth_mode, key.identity_type, key.verifier)
+        return sum(
+            (k.scope, k.auth_mode, k.identity_type, k.verifier) == what and c.deadline_ms > now_ms
+            for k, c in self._live.items()
+        )
+
+    def start_attempt(self, key: CommitmentKey, now_ms: int) -> Commitment:
+        """Count a try and return the commitment. INVALID_REQUEST, TOO_MANY_ATTEMPTS or CHALLENGE_EXPIRED."""
+        commitment = self._live.get(key)
+        if commitment is None:
+            raise Refusal(errors.INVALID_REQUEST, "commitment not found")
+        if commitment.attempts >= limits.MAX_OTP_ATTEMPTS:
+            raise Refusal(errors.TOO_MANY_ATTEMPTS)
+        if commitment.deadline_ms <= now_ms:
+            raise Refusal(errors.CHALLENGE_EXPIRED)
+        commitment.attempts += 1
+        return commitment
+
+    def consume(self, commitment: Commitment) -> None:
+        """Take the commitment out for good: from here on its answer is worth nothing. INVALID_REQUEST if gone."""
+        if self._live.get(commitment.key) is not commitment:
+            raise Refusal(errors.INVALID_REQUEST, "commitment not found")
+        del self._live[commitment.key]
+
+    def _purge(self, now_ms: int) -> None:
+        for key in [key for key, commitment in self._live.items() if commitment.deadline_ms <= now_ms]:
+            del self._live[key]

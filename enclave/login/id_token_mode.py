@@ -1,0 +1,106 @@
+"""Login by an OpenID Connect ID token (mode IDToken; identity-instrument.md 2.2).
+
+The client commits to the hash of its token, then shows the token. A token logs in once, ever: its hash is recorded by
+a write that must be the first (OI-07).
+"""
+
+import hmac
+import re
+from typing import Final
+
+from enclave.auth_key import Key
+from enclave.cache import Cache
+from enclave.clock import TrustedClock
+from enclave.config import OidcClient, Scope
+from enclave.errors import Refusal
+from enclave.identity import Identity
+from enclave.login.commitments import Commitment, CommitmentKey, Commitments
+from enclave.login.id_token import VerifiedIdToken, token_handle, verify_id_token
+from enclave.login.issuers import find_client, normalize_issuer
+from enclave.login.jwks import KeySets
+from enclave.login.modes import LoginRequest, LoginStarted
+from enclave.records import Conflict, Records, first
+from protocol import errors, limits
+
+MODE: Final = "IDToken"
+_HANDLE: Final = re.compile(r"0x[0-9a-f]{64}\Z")
+_EXP: Final = re.compile(r"[0-9]{1,12}\Z")
+_REUSED: Final = "cannot reuse an old ID token"
+_REMEMBERED: Final = 10_000
+
+
+class IdTokenMode:
+    """Implements `LoginMode`."""
+
+    def __init__(self, clock: TrustedClock, commitments: Commitments, records: Records, key_sets: KeySets) -> None:
+        self._clock = clock
+        self._commitments = commitments
+        self._records = records
+        self._key_sets = key_sets
+        # Saves the user a round trip; what decides is the record written by `_consume`.
+        self._used: Cache[str, bool] = Cache(_REMEMBERED)
+
+    def normalize_verifier(self, verifier: str) -> str:
+        """The handle in lower case."""
+        return verifier.lower()
+
+    async def commit(self, request: LoginRequest) -> LoginStarted:
+        """File a commitment to a token's hash, issuer, audience and expiry."""
+        if request.identity_type != "OIDC":
+            raise Refusal(errors.INVALID_REQUEST, f"unsupported identity type: {request.identity_type}")
+        handle = request.handle.lower()
+        if not _HANDLE.match(handle):
+            raise Refusal(errors.INVALID_REQUEST, "handle must be the hash of the token")
+        expires_s = self._require_metadata(request)
+        now_s, now_ms = self._clock.now_s(), self._clock.monotonic_ms()
+        if expires_s <= now_s:
+            raise Refusal(errors.PROOF_VERIFICATION_FAILED, "token expired")
+        key = self._key(request.scope, handle, request.auth_key)
+        if self._used.get(handle) or self._commitments.live_for(key, now_ms):
+            raise Refusal(errors.INVALID_REQUEST, _REUSED)
+        lifetime_s = min(expires_s - now_s, limits.MAX_ID_TOKEN_LIFETIME_S)
+        metadata = dict(request.metadata)
+        commitment = Commitment(key, handle, now_ms + lifetime_s * 1000, signer=request.signer, metadata=metadata)
+        self._commitments.add(commitment, now_ms)
+        return LoginStarted(handle, "", "")
+
+    async def complete(self, commitment: Commitment, answer: str, scope: Scope) -> Identity:
+        """PROOF_VERIFICATION_FAILED unless `answer` is the committed token and proves an identity to this scope."""
+        if not hmac.compare_digest(token_handle(answer).encode(), commitment.handle.encode()):
+            raise Refusal(errors.PROOF_VERIFICATION_FAILED, "invalid token hash")
+        metadata = commitment.metadata
+        token = await verify_id_token(
+            answer,
+            self._client(scope, metadata["iss"], metadata["aud"]),
+            self._key_sets,
+            now_s=self._clock.now_s(),
+            expected_exp=int(metadata["exp"]),
+        )
+        await self._consume(token)
+        self._used.put(commitment.handle, True)
+        return Identity("OIDC", token.issuer, token.subject, token.email)
+
+    async def _consume(self, token: VerifiedIdToken) -> None:
+        key = self._records.key("token", token.token_hash)
+        try:
+            await self._records.save(first(key, token.expires_s))
+        except Conflict:
+            raise Refusal(errors.INVALID_REQUEST, _REUSED) from None
+
+    def _require_metadata(self, request: LoginRequest) -> int:
+        metadata = request.metadata
+        if metadata.keys() != {"iss", "aud", "exp"} or not _EXP.match(metadata["exp"]):
+            raise Refusal(errors.INVALID_REQUEST, "extract metadata: metadata must contain iss, aud, and exp")
+        if not normalize_issuer(metadata["iss"]).startswith("https://"):
+            raise Refusal(errors.INVALID_REQUEST, "extract metadata: issuer must be https")
+        self._client(request.scope, metadata["iss"], metadata["aud"])
+        return int(metadata["exp"])
+
+    def _client(self, scope: Scope, issuer: str, audience: str) -> OidcClient:
+        client = find_client(scope.oidc, issuer, audience)
+        if client is None:
+            raise Refusal(errors.INVALID_REQUEST, "extract metadata: issuer or audience is not accepted")
+        return client
+
+    def _key(self, scope: Scope, handle: str, auth_key: Key) -> CommitmentKey:
+        return CommitmentKey(scope.scope, MODE, "OIDC", handle, auth_key)

@@ -1,0 +1,128 @@
+"""Login by a one-time code that arrives by mail (mode OTP; identity-instrument.md 2.1).
+
+Known and unknown addresses take the same way, because nothing is looked up for an address (OT-06). A login that names a
+signer goes to that wallet's address; the address itself is shown only to a device key that proved it before.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from enclave.accounts import Account, Accounts
+from enclave.auth_key import Key, parse_key_text
+from enclave.clock import TrustedClock
+from enclave.config import Limits, Scope
+from enclave.devices import Devices
+from enclave.errors import MailError, Refusal
+from enclave.identity import Identity, email_identity
+from enclave.login import otp
+from enclave.login.commitments import Commitment, CommitmentKey, Commitments
+from enclave.login.login_mail import compose_login_mail
+from enclave.login.mail_limits import MailLimits
+from enclave.login.modes import LoginRequest, LoginStarted
+from enclave.ports import Mailer
+from protocol import errors, limits
+
+MODE: Final = "OTP"
+
+
+class OtpMode:
+    """Implements `LoginMode`."""
+
+    def __init__(
+        self,
+        settings: Limits,
+        clock: TrustedClock,
+        commitments: Commitments,
+        accounts: Accounts,
+        devices: Devices,
+        mailer: Mailer,
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._commitments = commitments
+        self._accounts = accounts
+        self._devices = devices
+        self._mailer = mailer
+        self._random = random
+        self._mail_limits = MailLimits(settings)
+
+    def normalize_verifier(self, verifier: str) -> str:
+        """A mail address or a signer's text, in the form that `commit` returned."""
+        signer = parse_key_text(verifier)
+        if signer is not None:
+            return str(signer)
+        try:
+            return otp.normalize_email(verifier)
+        except Refusal:
+            return verifier  # matches no commitment
+
+    async def commit(self, request: LoginRequest) -> LoginStarted:
+        """File a commitment and send the code. The mail is counted first (OT-07)."""
+        if request.identity_type != "Email" or not request.scope.email_login:
+            raise Refusal(errors.INVALID_REQUEST, f"unsupported identity type: {request.identity_type}")
+        recipient, verifier = await self._recipient(request)
+        known = await self._knows(request.scope, request.auth_key, recipient)
+        key = CommitmentKey(request.scope.scope, MODE, request.identity_type, verifier, request.auth_key)
+        now_ms = self._clock.monotonic_ms()
+        if not known and self._commitments.live_for(key, now_ms) >= limits.MAX_COMMITMENTS_PER_IDENTITY:
+            raise Refusal(errors.USAGE_LIMIT_EXCEEDED)
+        self._mail_limits.take(request.scope.scope, recipient, str(request.auth_key) if known else None, now_ms)
+        code = otp.generate_code(self._settings.otp_digits, self._random)
+        client_salt, server_salt = otp.generate_salt(self._random), otp.generate_salt(self._random)
+        commitment = Commitment(
+            key=key,
+            handle=recipient,
+            signer=request.signer,
+            deadline_ms=now_ms + self._settings.otp_s * 1000,
+            challenge=server_salt,
+            answer=otp.stored_answer(server_salt, otp.client_answer(client_salt, code)),
+        )
+        self._commitments.add(commitment, now_ms)
+        await self._send(request, commitment, code)
+        hint = recipient if request.signer is None or known else ""
+        return LoginStarted(verifier, hint, client_salt)
+
+    async def complete(self, commitment: Commitment, answer: str, scope: Scope) -> Identity:  # noqa: ARG002
+        """ANSWER_INCORRECT unless `answer` is that of the mailed code."""
+        otp.verify_answer(commitment.answer, commitment.challenge, answer)
+        return email_identity(commitment.handle)
+
+    async def _recipient(self, request: LoginRequest) -> tuple[str, str]:
+        """Address and verifier."""
+        if request.signer is None:
+            address = otp.normalize_email(request.handle)
+            return address, address
+        account = await self._account(request.scope, request.signer)
+        if account.identity.kind != "Email":
+            raise Refusal(errors.DATA_INTEGRITY_ERROR)
+        return account.identity.subject, str(request.signer)
+
+    async def _account(self, scope: Scope, signer: Key) -> Account:
+        account = await self._accounts.find_by_address(scope.scope, signer.address)
+        if account is None:
+            raise Refusal(errors.INVALID_REQUEST, "signer not found")
+        return account
+
+    async def _knows(self, scope: Scope, auth_key: Key, address: str) -> bool:
+        """Whether this very auth key has logged in as the owner of `address` before."""
+        device = await self._devices.load(scope.scope, auth_key)
+        account = self._accounts.key(scope.scope, email_identity(address))
+        return device is not None and device.login is not None and device.login.account_id == account.id
+
+    async def _send(self, request: LoginRequest, commitment: Commitment, code: str) -> None:
+        message = compose_login_mail(
+            request.scope,
+            commitment.handle,
+            code,
+            auth_key=request.auth_key,
+            origin=request.scope.origins[0],
+            lifetime_s=self._settings.otp_s,
+            now_s=self._clock.now_s(),
+            random=self._random,
+        )
+        try:
+            await self._mailer.send(message)
+        except MailError:
+            self._commitments.withdraw(commitment)
+            raise Refusal(errors.INTERNAL_ERROR, "the mail could not be sent") from None

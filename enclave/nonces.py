@@ -1,0 +1,92 @@
+"""Request nonces: strictly rising for each device key, durable before what they guard (SE-02, SE-03, RB-03, RB-05).
+
+The highest nonce has a sealed record of its own, apart from the login, so it survives a new login. A nonce is spent
+in RAM and in the store before anything is signed; whatever fails after that, it stays spent.
+"""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Final
+
+from enclave.errors import Refusal
+from enclave.records import Conflict, Record, Records
+from protocol import errors
+from protocol.services import RecordKey
+
+_CACHED_NONCES: Final = 50_000
+_WINDOW_MS: Final = 60_000
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What this boot knows of one device key: stored version and nonce, and the uses in the current minute."""
+
+    key: RecordKey
+    version: int = -1  # not loaded
+    last: int = -1
+    window_start_ms: int = 0
+    uses: int = 0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Nonces:
+    """Consumes nonces and counts uses."""
+
+    def __init__(self, records: Records, uses_per_minute: int) -> None:
+        self._records = records
+        self._uses_per_minute = uses_per_minute
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+
+    async def consume(self, scope: str, auth_key: str, nonce: int, now_ms: int) -> None:
+        """Spend `nonce` durably. PRECONDITION_FAILED unless it is the highest so far, USAGE_LIMIT_EXCEEDED when the
+        key has used up its minute (the nonce is then not spent). `now_ms` is monotonic.
+        """
+        entry = self._entry(self._records.key("nonce", scope, auth_key))
+        async with entry.lock:
+            for _ in range(4):
+                if entry.version < 0:
+                    await self._load(entry)
+                if nonce <= entry.last:
+                    raise Refusal(errors.PRECONDITION_FAILED)
+                self._require_use_left(entry, now_ms)
+                # Spent in RAM until the store has said no: an answer that never comes leaves it spent.
+                version, last = entry.version, entry.last
+                entry.version, entry.last, entry.uses = -1, nonce, entry.uses + 1
+                try:
+                    await self._records.save(Record(entry.key, version + 1, nonce.to_bytes(32, "big")))
+                except Conflict:
+                    entry.last, entry.uses = last, entry.uses - 1
+                    continue
+                entry.version = version + 1
+                return
+        raise Refusal(errors.BUSY)
+
+    async def _load(self, entry: _Entry) -> None:
+        [record] = await self._records.load(entry.key)
+        if record is None:
+            entry.version = 0
+            return
+        if type(record.body) is not bytes or len(record.body) != 32:
+            raise Refusal(errors.DATA_INTEGRITY_ERROR)
+        entry.version, entry.last = record.version, max(entry.last, int.from_bytes(record.body, "big"))
+
+    def _require_use_left(self, entry: _Entry, now_ms: int) -> None:
+        if now_ms - entry.window_start_ms >= _WINDOW_MS:
+            entry.window_start_ms, entry.uses = now_ms, 0
+        if entry.uses >= self._uses_per_minute:
+            raise Refusal(errors.USAGE_LIMIT_EXCEEDED)
+
+    def _entry(self, key: RecordKey) -> _Entry:
+        entry = self._entries.get(key.id)
+        if entry is None:
+            entry = self._entries[key.id] = _Entry(key)
+            if len(self._entries) > _CACHED_NONCES:
+                self._forget_oldest_idle()
+        self._entries.move_to_end(key.id)
+        return entry
+
+    def _forget_oldest_idle(self) -> None:
+        idle = next((id_ for id_, entry in self._entries.items() if not entry.lock.locked()), None)
+        if idle is not None:
+            del self._entries[idle]

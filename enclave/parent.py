@@ -1,0 +1,126 @@
+"""What the enclave asks of the parent instance: the record store and credential hints, over one frame connection.
+
+Trust side: enclave. Answers are bounded and checked for form; their content is hostile until a record opens or KMS
+accepts.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from socket import socket
+
+from enclave.errors import StoreConflict, StoreError
+from protocol import frames, limits, services
+from protocol.addresses import SERVICES_PORT
+from protocol.errors import ProtocolError
+from protocol.frames import FrameConnection, Request, Response
+from protocol.services import Credentials, RecordKey, StoredRecord, Write
+
+Dial = Callable[[int], Awaitable[socket]]
+
+
+class ParentServices:
+    """Implements port `Store`, and `credentials` for the KMS client. Connects when first used and after a loss."""
+
+    def __init__(self, dial: Dial) -> None:
+        self._dial = dial
+        self._link: _Link | None = None
+        self._connecting = asyncio.Lock()
+
+    async def get(self, keys: Sequence[RecordKey]) -> list[StoredRecord | None]:
+        """Port `Store.get`."""
+        response = await self._call(services.STORE_GET, services.encode_keys(list(keys)))
+        if response.status != 200:
+            raise StoreError("store-refused")
+        try:
+            return services.decode_records(response.body, count=len(keys))
+        except ProtocolError:
+            raise StoreError("store-malformed") from None
+
+    async def put(self, writes: Sequence[Write]) -> None:
+        """Port `Store.put`."""
+        response = await self._call(services.STORE_PUT, services.encode_writes(list(writes)))
+        if response.status == services.CONFLICT_STATUS:
+            raise StoreConflict
+        if response.status != 200:
+            raise StoreError("store-refused")
+
+    async def credentials(self, holder: str) -> Credentials:
+        """The host's hint for calls to `holder`'s account; `StoreError` when it has none."""
+        response = await self._call(services.CREDENTIALS, holder.encode())
+        if response.status != 200:
+            raise StoreError("credentials-refused")
+        try:
+            return services.decode_credentials(response.body)
+        except ProtocolError:
+            raise StoreError("credentials-malformed") from None
+
+    async def _call(self, method: str, body: bytes) -> Response:
+        try:
+            async with asyncio.timeout(limits.STORE_DEADLINE_S):
+                link = await self._connected()
+                return await link.call(method, body)
+        except (TimeoutError, OSError, ProtocolError):
+            raise StoreError("store-unreachable") from None
+
+    async def _connected(self) -> "_Link":
+        async with self._connecting:
+            if self._link is None or self._link.closed:
+                connection = await self._dial(SERVICES_PORT)
+                loop = asyncio.get_running_loop()
+                _, self._link = await loop.create_connection(_Link, sock=connection)
+            return self._link
+
+
+class _Link(asyncio.Protocol):
+    """One connection to the parent's services; many calls at once, answers in any order."""
+
+    def __init__(self) -> None:
+        self._frames = FrameConnection()
+        self._waiting: dict[int, asyncio.Future[Response]] = {}
+        self._next_id = 0
+        self._transport: asyncio.BaseTransport | None = None
+        self.closed = False
+
+    async def call(self, method: str, body: bytes) -> Response:
+        if self.closed or len(self._waiting) >= limits.MAX_IN_FLIGHT:
+            raise ConnectionError
+        self._next_id += 1
+        request_id = self._next_id
+        future = self._waiting[request_id] = asyncio.get_running_loop().create_future()
+        try:
+            self._write(frames.encode(Request(request_id, method, {}, body)))
+            return await future
+        finally:
+            self._waiting.pop(request_id, None)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            messages = self._frames.receive(data)
+        except ProtocolError:
+            self._fail()
+            return
+        for message in messages:
+            if isinstance(message, Response):  # an answer that nobody waits for (late or made up) is dropped
+                future = self._waiting.get(message.id)
+                if future is not None and not future.done():
+                    future.set_result(message)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the signature is asyncio's
+        self._fail()
+
+    def _write(self, data: bytes) -> None:
+        if not isinstance(self._transport, asyncio.WriteTransport):
+            raise ConnectionError
+        self._transport.write(data)
+
+    def _fail(self) -> None:
+        self.closed = True
+        for future in self._waiting.values():
+            with suppress(asyncio.InvalidStateError):
+                future.set_exception(ConnectionError())
+        if self._transport is not None:
+            self._transport.close()

@@ -1,0 +1,79 @@
+"""Attestation documents: one for each answer that asks for it, and one that binds the enclave's keys (CH-14, DO-05).
+
+The NSM is serial, so documents are made one at a time and a bounded number of requests may wait.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from attestation.binding import EnclaveBinding, content_user_data
+from enclave.errors import NsmError, Refusal
+from enclave.nsm.client import NsmClient
+from enclave.rpc.envelope import Call, parse_object, require_json_post
+from protocol import errors
+
+_MAX_WAITING: Final = 64
+_NONCE_BYTES: Final = range(16, 65)
+
+
+class Attestor:
+    """Makes documents. `recipient_public_key` is the SPKI that published clients find in every document."""
+
+    def __init__(self, nsm: NsmClient, binding: EnclaveBinding, recipient_public_key: bytes) -> None:
+        self._nsm = nsm
+        self._binding = binding
+        self._recipient_public_key = recipient_public_key
+        self._waiting = 0
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """A place in the queue for a document, taken before the work that it will attest; BUSY when there is none."""
+        if self._waiting >= _MAX_WAITING:
+            raise Refusal(errors.BUSY)
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    async def for_response(self, call: Call, nonce: str, response_body: bytes) -> bytes:
+        """A document whose `user_data` covers this request and answer, and whose `nonce` is the caller's text.
+
+        The caller holds a `slot`.
+        """
+        user_data = content_user_data(call.http_method, call.path, call.body, response_body)
+        return await self._attest(user_data, nonce.encode())
+
+    async def document(self, call: Call) -> dict[str, Any]:
+        """Attestation/Document: `{"nonce": base64url of 16 to 64 bytes}` -> `{document, binding}`, both base64url."""
+        require_json_post(call)
+        body = parse_object(call.body)
+        nonce = _nonce(body.get("nonce"))
+        if nonce is None or body.keys() != {"nonce"}:
+            raise Refusal(errors.INVALID_REQUEST, "nonce of 16 to 64 bytes in base64url is required")
+        binding = self._binding.encode()
+        with self.slot():
+            return {"document": _b64u(await self._attest(binding, nonce)), "binding": _b64u(binding)}
+
+    async def _attest(self, user_data: bytes, nonce: bytes) -> bytes:
+        try:
+            return await self._nsm.attest(user_data=user_data, nonce=nonce, public_key=self._recipient_public_key)
+        except NsmError:
+            raise Refusal(errors.INTERNAL_ERROR) from None
+
+
+def _nonce(value: Any) -> bytes | None:
+    if type(value) is not str:
+        return None
+    try:
+        nonce = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
+    except (ValueError, binascii.Error):
+        return None
+    return nonce if len(nonce) in _NONCE_BYTES and _b64u(nonce) == value.rstrip("=") else None
+
+
+def _b64u(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

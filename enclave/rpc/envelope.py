@@ -1,0 +1,87 @@
+"""The signed envelope of every public method: `{"params": …, "authKey": …, "signature": …}`.
+
+Checks follow the order of identity-instrument.md 1.4: JSON, the three members, canonical form, signature, content type,
+HTTP method. Nothing is read from state before the signature has been verified (SE-03).
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from enclave.auth_key import Key, parse_key, verify_request_signature
+from enclave.errors import Refusal
+from protocol import canonical_json, errors
+from protocol.canonical_json import DuplicateKey
+from protocol.errors import ProtocolError
+from protocol.frames import Headers
+
+CONTENT_TYPE: Final = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as it arrived, nothing verified."""
+
+    http_method: str
+    path: str
+    headers: Headers
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SignedCall:
+    """A request whose `params` were signed by `auth_key`. `public_key` is its compressed point."""
+
+    path: str
+    params: dict[str, Any]
+    auth_key: Key
+    public_key: bytes
+    scope_header: str | None
+
+
+def verify_envelope(call: Call) -> SignedCall:
+    """The call, once its signature has been verified."""
+    body = parse_object(call.body)
+    params, auth_key, signature = body.get("params"), parse_key(body.get("authKey")), body.get("signature")
+    if params is None:
+        raise Refusal(errors.INVALID_REQUEST, "params is required")
+    if auth_key is None:
+        raise Refusal(errors.INVALID_REQUEST, "valid auth key is required")
+    if not isinstance(signature, str) or not signature:
+        raise Refusal(errors.INVALID_REQUEST, "signature is required")
+    try:
+        canonical = canonical_json.canonicalize(params)
+    except ProtocolError:
+        raise Refusal(errors.INVALID_REQUEST, "failed to canonicalize params") from None
+    public_key = verify_request_signature(auth_key, signature, canonical)
+    require_json_post(call)
+    if not isinstance(params, dict):
+        raise Refusal(errors.BAD_REQUEST, "failed to unmarshal request data")
+    return SignedCall(call.path, params, auth_key, public_key, call.headers.get("x-sequence-scope"))
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """The JSON object in `body`; INVALID_REQUEST with the wire's cause otherwise."""
+    try:
+        value = canonical_json.parse(body)
+    except DuplicateKey:
+        raise Refusal(errors.INVALID_REQUEST, "failed to canonicalize params: Duplicate key") from None
+    except ProtocolError:
+        raise Refusal(errors.INVALID_REQUEST, "failed to unmarshal request body") from None
+    if not isinstance(value, dict):
+        raise Refusal(errors.INVALID_REQUEST, "failed to unmarshal request body")
+    return value
+
+
+def require_json_post(call: Call) -> None:
+    """BAD_REQUEST or BAD_METHOD unless this is a POST of JSON."""
+    content_type = call.headers.get("content-type", "").split(";")[0].strip().lower()
+    if content_type != CONTENT_TYPE:
+        raise Refusal(errors.BAD_REQUEST, "unexpected Content-Type")
+    if call.http_method != "POST":
+        raise Refusal(errors.BAD_METHOD)
+
+
+def encode_json(value: Any) -> bytes:
+    """Compact JSON in UTF-8, members in the order given."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

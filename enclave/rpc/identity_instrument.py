@@ -1,0 +1,132 @@
+"""The Identity Instrument: CommitVerifier, CompleteAuth and Sign in the published wire format.
+
+Clients of the original work unmodified; the defects listed in identity-instrument.md section 8 are not kept: answers
+count only from the auth key that committed, once, with the try counted first; nothing that was not proven is
+revealed; every request gets an answer.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from enclave.accounts import Account, Accounts
+from enclave.clock import TrustedClock
+from enclave.config import Config, Scope
+from enclave.devices import Devices, Login
+from enclave.errors import Refusal
+from enclave.identity import KINDS, Identity, IdentityKind
+from enclave.login.commitments import Commitment, CommitmentKey, Commitments
+from enclave.login.modes import LoginMode, LoginRequest
+from enclave.rpc import params
+from enclave.rpc.envelope import SignedCall
+from enclave.sessions import Sessions, Subject
+from enclave.wallets import Wallets
+from protocol import errors, limits
+
+AUTH_MODES: Final = ("OTP", "IDToken", "AccessToken", "AuthCode", "AuthCodePKCE")
+
+
+class IdentityInstrument:
+    """The three public methods."""
+
+    def __init__(
+        self,
+        config: Config,
+        clock: TrustedClock,
+        modes: Mapping[str, LoginMode],
+        commitments: Commitments,
+        accounts: Accounts,
+        devices: Devices,
+        sessions: Sessions,
+        wallets: Wallets,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._modes = modes
+        self._commitments = commitments
+        self._accounts = accounts
+        self._devices = devices
+        self._sessions = sessions
+        self._wallets = wallets
+
+    async def commit_verifier(self, call: SignedCall) -> dict[str, str]:
+        """Start a login. Result `{verifier, loginHint, challenge}`."""
+        scope = params.scope(call, self._config)
+        identity_type = _identity_type(call.params)
+        auth_mode = params.choice(call.params, "authMode", AUTH_MODES, "invalid auth mode")
+        request = LoginRequest(
+            scope=scope,
+            identity_type=identity_type,
+            auth_key=call.auth_key,
+            signer=params.signer(call.params, required=False),
+            handle=params.text(call.params, "handle"),
+            metadata=params.metadata(call.params),
+        )
+        started = await self._mode(auth_mode).commit(request)
+        return {"verifier": started.verifier, "loginHint": started.login_hint, "challenge": started.challenge}
+
+    async def complete_auth(self, call: SignedCall) -> dict[str, Any]:
+        """Finish a login: bind the auth key to the identity's wallet. Result `{signer, identity}`."""
+        scope = params.scope(call, self._config)
+        identity_type = _identity_type(call.params)
+        signer_type = params.text(call.params, "signerType", max_bytes=limits.MAX_BODY_BYTES)
+        if signer_type not in ("Ethereum_Secp256k1", "WebCrypto_Secp256r1"):
+            params.invalid("invalid signer type")
+        auth_mode = params.choice(call.params, "authMode", AUTH_MODES, "invalid auth mode")
+        verifier = params.text(call.params, "verifier", max_bytes=limits.MAX_VERIFIER_BYTES)
+        answer = params.text(call.params, "answer", max_bytes=limits.MAX_ANSWER_BYTES)
+        lifetime_s = params.lifetime_s(call.params, self._config)
+        if signer_type != "Ethereum_Secp256k1":
+            raise Refusal(errors.INVALID_REQUEST, "signer key type must be Ethereum_Secp256k1")
+        mode = self._mode(auth_mode)
+        key = CommitmentKey(scope.scope, auth_mode, identity_type, mode.normalize_verifier(verifier), call.auth_key)
+        commitment = self._commitments.start_attempt(key, self._clock.monotonic_ms())
+        identity = await self._prove(mode, commitment, answer, scope)
+        account = await self._accounts.find_or_create(scope.scope, identity)
+        if commitment.signer is not None and commitment.signer.address != account.address:
+            raise Refusal(errors.SIGNER_NOT_FOUND, "the login belongs to another signer")
+        await self._enrol(call, scope, account, auth_mode, lifetime_s)
+        return {"signer": {"keyType": "Ethereum_Secp256k1", "address": account.address}, "identity": identity.wire()}
+
+    async def sign(self, call: SignedCall) -> dict[str, str]:
+        """Sign a 32-byte digest as it is, where the scope grants it. Result `{signature}`."""
+        scope = params.scope(call, self._config)
+        signer = params.signer(call.params, required=True)
+        digest = params.digest(call.params)
+        nonce = params.nonce(call.params)
+        device, login = self._sessions.require_login(await self._devices.load(scope.scope, call.auth_key))
+        if signer is None or signer.address != login.address:
+            raise Refusal(errors.SIGNER_NOT_FOUND, "signer mismatch")
+        session = self._sessions.verify(device, device.sessions[0], call.public_key, scope.origins[0])
+        signature = await self._wallets.sign(session, login, digest, right="sign_digest", nonce=nonce)
+        return {"signature": "0x" + signature.hex()}
+
+    async def _prove(self, mode: LoginMode, commitment: Commitment, answer: str, scope: Scope) -> Identity:
+        try:
+            identity = await mode.complete(commitment, answer, scope)
+        except Refusal as refusal:
+            if refusal.error is errors.IDENTITY_PROVIDER_ERROR:
+                commitment.attempts -= 1  # the provider's trouble is not the user's try
+            elif refusal.error is errors.ANSWER_INCORRECT and commitment.attempts >= limits.MAX_OTP_ATTEMPTS:
+                raise Refusal(errors.TOO_MANY_ATTEMPTS) from None
+            raise
+        self._commitments.consume(commitment)
+        return identity
+
+    async def _enrol(self, call: SignedCall, scope: Scope, account: Account, method: str, lifetime_s: int) -> None:
+        now_s = self._clock.now_s()
+        login = Login(account.key.id, account.address, method, now_s, now_s + lifetime_s, self._sessions.epoch)
+        subject = Subject(account.identity_hash, scope.scope, call.auth_key, call.public_key)
+        session = self._sessions.issue(subject, scope.origins[0], login, lifetime_s)
+        await self._accounts.add_device(account, str(call.auth_key))
+        await self._devices.enrol(scope.scope, call.auth_key, login, session)
+
+    def _mode(self, auth_mode: str) -> LoginMode:
+        mode = self._modes.get(auth_mode)
+        if mode is None:
+            raise Refusal(errors.INVALID_REQUEST, f"get auth handler: unknown auth mode: {auth_mode}")
+        return mode
+
+
+def _identity_type(members: dict[str, Any]) -> IdentityKind:
+    value = params.choice(members, "identityType", KINDS, "invalid identity type")
+    return "Email" if value == "Email" else "OIDC"

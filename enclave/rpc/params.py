@@ -1,0 +1,133 @@
+"""Reading the members of `params`: type, size and grammar, with the wire's cause texts.
+
+A member of the wrong JSON type fails as the original's decoder does (BAD_REQUEST); a value that breaks a rule is
+INVALID_REQUEST "invalid params: …".
+"""
+
+import re
+from typing import Any, Final, NoReturn
+
+from enclave.auth_key import Key, parse_key
+from enclave.config import Config, Scope
+from enclave.errors import Refusal
+from enclave.rpc.envelope import SignedCall
+from protocol import errors, limits
+
+_SCOPE: Final = re.compile(r"@[1-9][0-9]*(?::[A-Za-z0-9_-]+)?\Z")
+_NONCE: Final = re.compile(r"0[xX][0-9a-fA-F]{1,80}\Z")
+_DIGEST: Final = re.compile(r"0[xX][0-9a-fA-F]{64}\Z")
+
+
+def invalid(cause: str) -> NoReturn:
+    """INVALID_REQUEST "invalid params: <cause>"."""
+    raise Refusal(errors.INVALID_REQUEST, f"invalid params: {cause}")
+
+
+def undecodable(name: str) -> NoReturn:
+    """BAD_REQUEST: a member has a JSON type that the method does not take."""
+    raise Refusal(errors.BAD_REQUEST, f"failed to unmarshal request data: {name}")
+
+
+def text(params: dict[str, Any], name: str, *, max_bytes: int = limits.MAX_HANDLE_BYTES) -> str:
+    """A string member; absent and null are empty, longer than `max_bytes` is "<name> is too long"."""
+    value = params.get(name)
+    if value is None:
+        return ""
+    if type(value) is not str:
+        undecodable(name)
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        undecodable(name)
+    if size > max_bytes:
+        invalid(f"{name} is too long")
+    return value
+
+
+def choice(params: dict[str, Any], name: str, values: tuple[str, ...], cause: str) -> str:
+    """A string member out of `values`; `cause` otherwise."""
+    value = text(params, name, max_bytes=limits.MAX_BODY_BYTES)
+    if value not in values:
+        invalid(cause)
+    return value
+
+
+def signer(params: dict[str, Any], *, required: bool) -> Key | None:
+    """The `signer` member."""
+    value = params.get("signer")
+    if value is None and not required:
+        return None
+    if value is not None and not isinstance(value, dict):
+        undecodable("signer")
+    key = parse_key(value)
+    if key is None:
+        invalid("invalid signer")
+    return key
+
+
+def metadata(params: dict[str, Any]) -> dict[str, str]:
+    """The `metadata` member: at most 10 short texts."""
+    value = params.get("metadata")
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or any(type(item) is not str for item in value.values()):
+        undecodable("metadata")
+    if len(value) > limits.MAX_METADATA_ENTRIES:
+        invalid("too many metadata entries")
+    if any(len(name.encode()) > limits.MAX_METADATA_KEY_BYTES for name in value):
+        invalid("metadata key is too long")
+    if any(len(item.encode()) > limits.MAX_METADATA_VALUE_BYTES for item in value.values()):
+        invalid("metadata value is too long")
+    return value
+
+
+def nonce(params: dict[str, Any]) -> int:
+    """The `nonce` member: a hex quantity of at most 256 bits and 30 decimal digits."""
+    value = text(params, "nonce", max_bytes=limits.MAX_BODY_BYTES)
+    if not value:
+        invalid("nonce is required")
+    if not _NONCE.match(value):
+        invalid("invalid nonce")
+    number = int(value, 16)
+    if number >= 2**limits.MAX_NONCE_BITS or number >= 10**limits.MAX_NONCE_DIGITS:
+        invalid("nonce is too long")
+    return number
+
+
+def digest(params: dict[str, Any]) -> bytes:
+    """The `digest` member: exactly 32 bytes."""
+    value = text(params, "digest", max_bytes=limits.MAX_BODY_BYTES)
+    if not _DIGEST.match(value):
+        invalid("invalid digest")
+    return bytes.fromhex(value[2:])
+
+
+def lifetime_s(params: dict[str, Any], config: Config) -> int:
+    """The `lifetime` member in seconds, default and ceiling from the configuration; 0 is expired at once."""
+    value = params.get("lifetime")
+    if value is None:
+        return config.limits.session_s
+    if type(value) is not int or value < 0:
+        undecodable("lifetime")
+    return min(value, config.limits.session_ceiling_s)
+
+
+def scope(call: SignedCall, config: Config) -> Scope:
+    """The scope of a call: `params.scope`, else the header that the proxy in front has set."""
+    named = call.params.get("scope")
+    if named is not None and type(named) is not str:
+        undecodable("scope")
+    header = call.scope_header or ""
+    chosen = named or header
+    if not _is_scope(chosen):
+        if not _is_scope(header):
+            raise Refusal(errors.INVALID_REQUEST, "valid scope is required")
+        invalid("invalid scope")
+    found = config.scope(chosen)
+    if found is None:
+        raise Refusal(errors.INVALID_REQUEST, "scope is not served")
+    return found
+
+
+def _is_scope(value: str) -> bool:
+    return len(value) <= limits.MAX_SCOPE_CHARS and _SCOPE.match(value) is not None

@@ -1,0 +1,115 @@
+"""The enclave's end of host connections: frames in and out, bounded in number, size and time (VS-02 to VS-04).
+
+A connection that breaks the frame format or lets a frame drip is closed; one that asks for too much gets "busy"
+answers. The transport below (vsock, or the simulator's sockets) is not known here.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, cast
+
+from protocol import errors, frames, limits
+from protocol.errors import ProtocolError
+from protocol.frames import FrameConnection, Request, Response
+
+_WRITE_HIGH_WATER: Final = 1024 * limits.KIB
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+class FrameServer:
+    """Makes one protocol object for each accepted connection and keeps count of them."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._connections: set[_Connection] = set()
+
+    def connection(self) -> asyncio.Protocol:
+        """The factory for `loop.create_server`."""
+        return _Connection(self._answer, self._connections)
+
+    def close(self) -> None:
+        """Close every connection."""
+        for connection in list(self._connections):
+            connection.close()
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, answer: Answer, peers: "set[_Connection]") -> None:
+        self._answer = answer
+        self._peers = peers
+        self._frames = FrameConnection()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._transport: asyncio.Transport | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if len(self._peers) >= limits.MAX_CONNECTIONS:
+            self._transport.abort()
+            return
+        self._peers.add(self)
+        self._transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER)
+        self._arm(limits.IDLE_DEADLINE_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the signature is asyncio's
+        self._peers.discard(self)
+        if self._deadline is not None:
+            self._deadline.cancel()
+        # Requests in flight run to their end: what they have consumed is consumed, only the answer is lost.
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        partial = self._frames.partial
+        try:
+            messages = self._frames.receive(data)
+        except ProtocolError:
+            self.close()
+            return
+        for message in messages:
+            if not isinstance(message, Request):
+                self.close()
+                return
+            self._start(message)
+        if not self._frames.partial:
+            self._arm(limits.IDLE_DEADLINE_S)
+        elif messages or not partial:
+            self._arm(limits.FRAME_DEADLINE_S)  # counted from the first byte of the frame, whatever drips after it
+
+    def pause_writing(self) -> None:
+        # A host that does not read gets no further requests read.
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _start(self, request: Request) -> None:
+        if len(self._tasks) >= limits.MAX_IN_FLIGHT:
+            self._send(Response(request.id, errors.BUSY.status, {}, b""))
+            return
+        task = asyncio.get_running_loop().create_task(self._run(request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, request: Request) -> None:
+        self._send(await self._answer(request))
+
+    def _send(self, response: Response) -> None:
+        if self._transport is not None:
+            self._transport.write(frames.encode(response))
+
+    def _arm(self, seconds: float) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        if self._tasks and not self._frames.partial:
+            self._arm(limits.IDLE_DEADLINE_S)
+        else:
+            self.close()

@@ -1,0 +1,48 @@
+"""One signature with a wallet key: right, nonce, shares, signature, wipe — in this order and nowhere else.
+
+The nonce is durable before a share is opened (RB-03). The key exists for the time of one signature (design section 6).
+"""
+
+from typing import Literal
+
+from enclave import curve
+from enclave.accounts import Account, Accounts
+from enclave.clock import TrustedClock
+from enclave.config import Config
+from enclave.devices import Login
+from enclave.errors import Refusal
+from enclave.nonces import Nonces
+from enclave.sessions import VerifiedSession
+from protocol import errors
+from protocol.services import RecordKey
+
+Right = Literal["sign_message", "sign_typed_data", "sign_transaction", "sign_digest"]
+
+
+class Wallets:
+    """Signs for verified sessions."""
+
+    def __init__(self, config: Config, clock: TrustedClock, accounts: Accounts, nonces: Nonces) -> None:
+        self._config = config
+        self._clock = clock
+        self._accounts = accounts
+        self._nonces = nonces
+
+    async def sign(self, session: VerifiedSession, login: Login, digest: bytes, *, right: Right, nonce: int) -> bytes:
+        """`r || s || v` (65 bytes, low-S, v 27 or 28) over `digest`. RIGHT_NOT_GRANTED, PRECONDITION_FAILED,
+        USAGE_LIMIT_EXCEEDED, SIGNER_NOT_FOUND, HOLDERS_UNAVAILABLE.
+        """
+        scope = self._config.scope(session.scope)
+        if scope is None or right not in scope.rights:
+            raise Refusal(errors.RIGHT_NOT_GRANTED)
+        account = await self._account(login)
+        await self._nonces.consume(session.scope, session.auth_key, nonce, self._clock.monotonic_ms())
+        with await self._accounts.open_wallet(session, account) as key:
+            compact, parity = curve.sign(key, digest, account.shards.public_key)
+        return compact + bytes([27 + parity])
+
+    async def _account(self, login: Login) -> Account:
+        account = await self._accounts.load(RecordKey("account", login.account_id))
+        if account is None or account.address != login.address:
+            raise Refusal(errors.SIGNER_NOT_FOUND)
+        return account
