@@ -1,0 +1,99 @@
+"""The envelope: byte for byte the shape of genuine answers, and readable by a CMS reader that is not ours (KM-04)."""
+
+import json
+from typing import Any
+
+import pytest
+from asn1crypto import cms
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.padding import PKCS7
+
+from simulator.kms.envelope import ContentForm, encode_envelope, seal_envelope
+from tests import vectors
+
+KEY = rsa.generate_private_key(65537, 2048)
+
+
+def read(envelope: bytes) -> dict[str, Any]:
+    """The parts as asn1crypto sees them."""
+    info = cms.ContentInfo.load(envelope, strict=True)
+    assert info["content_type"].native == "enveloped_data"
+    data = info["content"]
+    (recipient,) = data["recipient_infos"]
+    transport, content = recipient.chosen, data["encrypted_content_info"]
+    assert data["version"].native == transport["version"].native == "v2"
+    oaep = transport["key_encryption_algorithm"]
+    assert oaep["algorithm"].native == "rsaes_oaep"
+    assert oaep["parameters"]["hash_algorithm"]["algorithm"].native == "sha256"
+    assert oaep["parameters"]["mask_gen_algorithm"]["parameters"]["algorithm"].native == "sha256"
+    assert content["content_encryption_algorithm"]["algorithm"].native == "aes256_cbc"
+    return {
+        "key_identifier": transport["rid"].native,
+        "encrypted_key": transport["encrypted_key"].native,
+        "iv": content["content_encryption_algorithm"]["parameters"].native,
+        "ciphertext": content["encrypted_content"].native,
+    }
+
+
+def open_envelope(envelope: bytes, key: rsa.RSAPrivateKey) -> bytes:
+    parts = read(envelope)
+    content_key = key.decrypt(parts["encrypted_key"], OAEP(MGF1(SHA256()), SHA256(), None))
+    decryptor = Cipher(algorithms.AES256(content_key), modes.CBC(parts["iv"])).decryptor()
+    unpadder = PKCS7(128).unpadder()
+    return unpadder.update(decryptor.update(parts["ciphertext"]) + decryptor.finalize()) + unpadder.finalize()
+
+
+def genuine() -> list[tuple[str, bytes]]:
+    folder = vectors.FOLDER / "cms"
+    index = folder / "index.json"
+    names = [entry["file"] for entry in json.loads(index.read_text())] if index.is_file() else []
+    return [(name, (folder / name).read_bytes()) for name in names]
+
+
+@pytest.mark.parametrize(("name", "answer"), genuine())
+def test_genuine_answer_is_rebuilt_byte_for_byte_from_its_parts(name: str, answer: bytes) -> None:
+    form = ContentForm.PRIMITIVE if "primitive" in name else ContentForm.CONSTRUCTED
+    assert encode_envelope(**read(answer), form=form) == answer
+
+
+def test_genuine_answers_are_at_hand() -> None:
+    vectors.folder("cms")
+    assert len(genuine()) == 3
+
+
+@pytest.mark.parametrize(
+    ("form", "sizes"), [(ContentForm.PRIMITIVE, (457, 473)), (ContentForm.CONSTRUCTED, (461, 477))]
+)
+def test_sizes_are_those_of_genuine_answers(form: ContentForm, sizes: tuple[int, int]) -> None:
+    assert (
+        len(seal_envelope(KEY.public_key(), b"x" * 15, form)),
+        len(seal_envelope(KEY.public_key(), b"x" * 16, form)),
+    ) == sizes
+
+
+@pytest.mark.parametrize("form", list(ContentForm))
+@pytest.mark.parametrize("size", [1, 15, 16, 32, 127, 128, 1024, 4096])
+def test_independent_reader_opens_what_was_sealed(form: ContentForm, size: int) -> None:
+    secret = bytes(range(256)) * 16
+    assert open_envelope(seal_envelope(KEY.public_key(), secret[:size], form), KEY) == secret[:size]
+
+
+def test_content_in_several_strings_reads_the_same() -> None:
+    envelope = seal_envelope(KEY.public_key(), b"k" * 32, chunk_bytes=16)
+    assert open_envelope(envelope, KEY) == b"k" * 32
+    assert len(envelope) == 493 + 4
+
+
+@pytest.mark.parametrize("bits", [3072, 4096])
+def test_larger_recipient_keys_work(bits: int) -> None:
+    key = rsa.generate_private_key(65537, bits)
+    assert open_envelope(seal_envelope(key.public_key(), b"s" * 32), key) == b"s" * 32
+
+
+def test_another_key_opens_nothing() -> None:
+    other = rsa.generate_private_key(65537, 2048)
+    with pytest.raises(ValueError):
+        open_envelope(seal_envelope(KEY.public_key(), b"s" * 32), other)
