@@ -1,7 +1,7 @@
 """One-time codes by mail: codes, salts and answers, byte for byte as published clients compute them.
 
 Pure. Source: identity-instrument.md 2.1 and 10 (rows 6 to 8); controls OT-01, OT-09, OT-10. Salts and answers are
-hashed as the *text* of their hex form. Counting tries and binding to the auth key happen in `enclave.login.commitments`.
+hashed as the *text* of their hex form. Tries are counted, and bound to the auth key, in `enclave.login.commitments`.
 """
 
 import hmac

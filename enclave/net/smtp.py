@@ -1,4 +1,4 @@
-"""Mail to the configured server: SMTP over implicit TLS that ends in the enclave (RFC 8314), a connection for each mail.
+"""Mail to the configured server: SMTP over implicit TLS that ends in the enclave (RFC 8314), one connection a mail.
 
 Trust side: enclave. Server and credentials come from measured configuration; what the server answers decides nothing
 but success, and no text of it gets into an error (LP-01).
