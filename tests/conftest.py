@@ -18,11 +18,11 @@ def pytest_configure() -> None:
     os.environ.setdefault(SEED_VARIABLE, "1" if os.environ.get("CI") else str(random.SystemRandom().randrange(2**32)))
 
 
-def pytest_report_header() -> str:
-    return f"seed: {SEED_VARIABLE}={os.environ[SEED_VARIABLE]}"
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.write_line(f"to repeat this run: {SEED_VARIABLE}={os.environ[SEED_VARIABLE]}")
 
 
 @pytest.fixture(scope="session")
 def seed() -> int:
-    """The seed of this run; repeat a run by setting the variable that the header names."""
+    """The seed of this run; repeat a run by setting the variable that the summary names."""
     return int(os.environ[SEED_VARIABLE])

@@ -38,7 +38,7 @@ def test_hybrid_names_what_the_handshake_needs() -> None:
         "vsock://3:8000\n", " vsock://3:8000", "vsock://-1:8000", "vsock://3:+8000", "vsock://0x3:8000", "vsock://03:8000",
         "vsock://3:08000", "vsock://\uff13:8000", "vsock://4294967295:8000", "vsock://3:4294967295", "vsock://99999999999:1",
         "unix:", "unix:/a", "unix:/a:", "unix::5000", "unix:/a:x", "unix:/a:05000", "unix:/a:5000\n", "unix:/a\0b:5000",
-        "unix:/a:4294967295", "unix:/\ud800:1", "unix:/\udcff:1", "tcp://127.0.0.1:80", "/a:5000", "unix:/a:5000 ",
+        "unix:/a:4294967295", "unix:/\ud800:1", "tcp://127.0.0.1:80", "/a:5000", "unix:/a:5000 ",
     ],
 )  # fmt: skip
 def test_everything_else_is_refused(text: str) -> None:
