@@ -6,14 +6,13 @@ and answers only status and health; with too few holders it stays so and keeps t
 
 import asyncio
 import hashlib
-import logging
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
 from attestation.binding import EnclaveBinding
-from enclave import boot
+from enclave import boot, log
 from enclave.accounts import Accounts
 from enclave.boot import BootKeys
 from enclave.clock import TrustedClock
@@ -47,7 +46,6 @@ from protocol.frames import Request, Response
 
 VERSION: Final = "0.1.0"
 _RETRY_S: Final = 2.0
-logger: Final = logging.getLogger("enclave")
 
 
 class Enclave:
@@ -77,11 +75,10 @@ class Enclave:
         try:
             await self._boot()
         except BootError as error:
-            logger.error("halted %s", error)
+            log.event("halted", code=error.code, detail=str(error))
             self.phases.enter(Phase.HALTED, error.code)
             return
         self.phases.enter(Phase.SERVING)
-        logger.info("serving")
         await boot.keep_synchronized(self._nsm, self._clock)
 
     async def _boot(self) -> None:
@@ -91,6 +88,7 @@ class Enclave:
         self._started_ms = self._clock.now_ms()
         keys = boot.make_keys(self._ports.entropy)
         secrets = await self._open_deployment()
+        log.event("serving", identity_key=secrets.identity_public_key.hex())
         attestor = self._attestor(keys, secrets)
         self._dispatcher.serve(self._routes(keys, secrets, attestor), attestor)
 
@@ -102,7 +100,7 @@ class Enclave:
             try:
                 return await deployment.open()
             except (PortError, Refusal) as error:
-                logger.warning("booting %s", error)
+                log.event("booting", code=error.code if isinstance(error, PortError) else error.error.name)
                 await asyncio.sleep(_RETRY_S)
 
     def _routes(self, keys: BootKeys, secrets: DeploymentSecrets, attestor: Attestor) -> Routes:

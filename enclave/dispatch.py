@@ -6,12 +6,12 @@ becomes InternalError and is counted; nothing of it crosses the boundary (DO-07,
 
 import asyncio
 import base64
-import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from enclave import log
 from enclave.errors import Refusal
 from enclave.rpc.attestation import Attestor
 from enclave.rpc.envelope import Call, SignedCall, encode_json, verify_envelope
@@ -26,7 +26,6 @@ _WEBRPC: Final = {"webrpc": "webrpc@v0.31.2;gen-golang@v0.23.3;identity-instrume
 
 SignedMethod = Callable[[SignedCall], Awaitable[Any]]
 OpenMethod = Callable[[Call], Awaitable[Any]]
-logger: Final = logging.getLogger("enclave")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class Dispatcher:
             return _error(request.id, refusal.error, refusal.cause)
         except Exception as error:  # noqa: BLE001  the last edge: a code, a counter, and the service lives on
             self.failures += 1
-            logger.error("unforeseen %s", type(error).__name__)
+            log.event("unforeseen", type=type(error).__name__, count=self.failures)
             return _error(request.id, errors.INTERNAL_ERROR)
         finally:
             self._running -= 1

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from socket import socket
 
-from enclave.errors import StoreConflict, StoreError
+from enclave.errors import EgressError, StoreConflict, StoreError
 from protocol import frames, limits, services
 from protocol.addresses import SERVICES_PORT
 from protocol.errors import ProtocolError
@@ -60,7 +60,7 @@ class ParentServices:
             async with asyncio.timeout(limits.STORE_DEADLINE_S):
                 link = await self._connected()
                 return await link.call(method, body)
-        except (TimeoutError, OSError, ProtocolError):
+        except (TimeoutError, OSError, ProtocolError, EgressError):
             raise StoreError("store-unreachable") from None
 
     async def _connected(self) -> "_Link":

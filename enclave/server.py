@@ -5,6 +5,7 @@ answers. The transport below (vsock, or the simulator's sockets) is not known he
 """
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Final, cast
 
@@ -19,13 +20,15 @@ Answer = Callable[[Request], Awaitable[Response]]
 class FrameServer:
     """Makes one protocol object for each accepted connection and keeps count of them."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, accepts: Callable[[socket.socket], bool]) -> None:
+        """`accepts` says of a connection's socket whether the parent is at its other end (VS-01)."""
         self._answer = answer
+        self._accepts = accepts
         self._connections: set[_Connection] = set()
 
     def connection(self) -> asyncio.Protocol:
         """The factory for `loop.create_server`."""
-        return _Connection(self._answer, self._connections)
+        return _Connection(self._answer, self._accepts, self._connections)
 
     def close(self) -> None:
         """Close every connection."""
@@ -34,8 +37,9 @@ class FrameServer:
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, answer: Answer, peers: "set[_Connection]") -> None:
+    def __init__(self, answer: Answer, accepts: Callable[[socket.socket], bool], peers: "set[_Connection]") -> None:
         self._answer = answer
+        self._accepts = accepts
         self._peers = peers
         self._frames = FrameConnection()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -44,7 +48,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        if len(self._peers) >= limits.MAX_CONNECTIONS:
+        if len(self._peers) >= limits.MAX_CONNECTIONS or not self._accepts(transport.get_extra_info("socket")):
             self._transport.abort()
             return
         self._peers.add(self)

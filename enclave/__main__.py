@@ -1,0 +1,41 @@
+"""The enclave's process inside a Nitro image. Composes real adapters only; takes no argument and reads no environment."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from enclave import log, vsock
+from enclave.compose import Hardware
+from enclave.config import parse_config
+from enclave.errors import BootError
+from enclave.hardening import harden_process
+from enclave.nsm.device import NsmDevice
+from enclave.serve import serve
+from enclave.system import KernelEntropy, SystemClock
+from protocol.addresses import INGRESS_PORT
+
+CONFIG_PATH: Final = Path("/etc/chancery/config.json")
+"""Inside the image, and so part of its measurement."""
+
+
+async def _listen(factory: Callable[[], asyncio.Protocol]) -> None:
+    await asyncio.get_running_loop().create_server(factory, sock=vsock.listen(INGRESS_PORT))
+
+
+def main() -> int:
+    """Serve until the enclave is terminated; 1 when it refuses to boot."""
+    try:
+        harden_process()
+        config = parse_config(CONFIG_PATH.read_bytes())
+        hardware = Hardware(NsmDevice(), vsock.dial_parent, SystemClock(), KernelEntropy())
+        asyncio.run(serve(config, hardware, _listen, vsock.peer_is_parent))
+    except BootError as error:
+        log.event("halted", code=error.code, detail=str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
