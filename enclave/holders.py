@@ -231,7 +231,11 @@ class HolderKeys:
         made = await self._kms.generate_data_key(holder, context)
         check = self._key_check(made.key, holder, context)
         wrapped = WrappedHolderKey(holder.name, made.ciphertext_blob, _FIRST_GENERATION, check)
-        (await self._open(holder, wrapped)).wipe()
+        try:
+            (await self._open(holder, wrapped)).wipe()
+        except BaseException:  # cancelled as well
+            made.key.wipe()
+            raise
         return wrapped, made.key
 
     async def _open(self, holder: Holder, wrapped: WrappedHolderKey) -> Secret:

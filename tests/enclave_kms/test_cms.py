@@ -110,9 +110,7 @@ ALTERED = {
     "OAEP with SHA-1": Parts(oaep_hash=der(0xA0, der(0x30, SHA1 + NULL))),
     "OAEP with SHA-512": Parts(oaep_hash=der(0xA0, der(0x30, SHA512 + NULL))),
     "OAEP hash without NULL": Parts(oaep_hash=der(0xA0, der(0x30, OID_SHA256))),
-    "MGF1 with SHA-1": Parts(
-        mgf=der(0xA1, der(0x30, bytes.fromhex("06092a864886f70d010108") + der(0x30, SHA1 + NULL)))
-    ),
+    "MGF1 with SHA-1": Parts(mgf=der(0xA1, der(0x30, OID_MGF1 + der(0x30, SHA1 + NULL)))),
     "OAEP with a label": Parts(label=der(0xA2, der(0x30, bytes.fromhex("06092a864886f70d010109") + der(4, b"x")))),
     "encrypted key of 384 bytes": Parts(encrypted_key=b"\x11" * 384),
     "encrypted key of 255 bytes": Parts(encrypted_key=b"\x11" * 255),
