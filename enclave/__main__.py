@@ -1,4 +1,4 @@
-"""The enclave's process inside a Nitro image. Composes real adapters only; takes no argument and reads no environment."""
+"""The enclave's process in a Nitro image. Composes real adapters only; takes no argument, reads no environment."""
 
 import asyncio
 import sys

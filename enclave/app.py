@@ -46,6 +46,7 @@ from protocol.frames import Request, Response
 
 VERSION: Final = "0.1.0"
 _RETRY_S: Final = 2.0
+_HOLDER_ROUND_S: Final = 30.0
 
 
 class Enclave:
@@ -57,7 +58,12 @@ class Enclave:
         self._nsm = NsmClient(ports.nsm)
         self._clock = TrustedClock(ports.clock, config.limits.clock_skew_ms)
         self._holders = HolderKeys(
-            ports.kms, config.holders, config.threshold, ports.clock, config.limits.holder_lease_s, config.deployment
+            ports.kms,
+            deployment=config.deployment,
+            holders=config.holders,
+            threshold=config.threshold,
+            clock=ports.clock,
+            lease_s=config.limits.holder_lease_s,
         )
         self._shards = Shards(self._holders, config.deployment, ports.entropy.random)
         self._pcr0 = b""
@@ -79,7 +85,9 @@ class Enclave:
             self.phases.enter(Phase.HALTED, error.code)
             return
         self.phases.enter(Phase.SERVING)
-        await boot.keep_synchronized(self._nsm, self._clock)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(boot.keep_synchronized(self._nsm, self._clock))
+            tasks.create_task(self._keep_holders())
 
     async def _boot(self) -> None:
         self._clock.require_source(self._config.clock_sources)
@@ -101,7 +109,17 @@ class Enclave:
                 return await deployment.open()
             except (PortError, Refusal) as error:
                 log.event("booting", code=error.code if isinstance(error, PortError) else error.error.name)
-                await asyncio.sleep(_RETRY_S)
+            except BootError as error:
+                if error.code != "holders-unavailable":
+                    raise
+                log.event("booting", code=error.code, detail=str(error))
+            await asyncio.sleep(_RETRY_S)
+
+    async def _keep_holders(self) -> None:
+        """Renew leases before they end and learn of a failing holder before a user does."""
+        while True:
+            await asyncio.sleep(min(_HOLDER_ROUND_S, self._config.limits.holder_lease_s / 3))
+            await self._holders.refresh()
 
     def _routes(self, keys: BootKeys, secrets: DeploymentSecrets, attestor: Attestor) -> Routes:
         config, clock, random = self._config, self._clock, self._ports.entropy.random

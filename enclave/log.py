@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final, TextIO
 
 EVENTS: Final[Mapping[str, frozenset[str]]] = {
-    "booting": frozenset({"code"}),
+    "booting": frozenset({"code", "detail"}),
     "serving": frozenset({"identity_key"}),
     "halted": frozenset({"code", "detail"}),
     "unforeseen": frozenset({"type", "count"}),
@@ -21,4 +21,4 @@ def event(name: str, *, stream: TextIO | None = None, **fields: str | int) -> No
     """Write one event. An unlisted event or field is a defect and raises."""
     if not fields.keys() <= EVENTS[name]:
         raise ValueError("unlisted field")
-    print(json.dumps({"event": name, **fields}), file=stream or sys.stderr, flush=True)  # noqa: T201
+    print(json.dumps({"event": name, **fields}), file=stream or sys.stderr, flush=True)

@@ -87,7 +87,8 @@ class _Link(asyncio.Protocol):
             raise ConnectionError
         self._next_id += 1
         request_id = self._next_id
-        future = self._waiting[request_id] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._waiting[request_id] = future
         try:
             self._write(frames.encode(Request(request_id, method, {}, body)))
             return await future

@@ -13,7 +13,7 @@ from enclave.rpc.envelope import SignedCall
 from enclave.wallets import Right, Wallets
 from evm.errors import EvmError
 from evm.message import parse_message
-from evm.transaction import parse_transaction
+from evm.transaction import parse_transaction, transaction_hash
 from evm.typed_data import parse_typed_data
 from protocol import errors
 
@@ -60,8 +60,9 @@ class SignerService:
         transaction, signature, result = await self._sign(
             call, _TRANSACTION, "transaction", parse_transaction, "sign_transaction"
         )
-        raw = transaction.signed(signature)
-        return result | {"raw": "0x" + raw.hex(), "hash": "0x" + transaction.transaction_hash(raw).hex()}
+        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+        raw = transaction.signed(r, s, signature[64] - 27)
+        return result | {"raw": "0x" + raw.hex(), "hash": "0x" + transaction_hash(raw).hex()}
 
     async def _sign(
         self, call: SignedCall, members: frozenset[str], name: str, parse: Callable[[Any], S], right: Right

@@ -1,4 +1,4 @@
-"""Calls to an appliance over HTTP. Every answer must carry an attestation document that covers it, or it is not returned.
+"""Calls to an appliance over HTTP. Every answer must carry an attestation document that covers it.
 
 The document is checked against the trust roots and image policy that the caller passes in; its `user_data` must be
 the hash of this request and this answer, its nonce the one just drawn (SE-09, CH-09). There is no way to switch that
@@ -31,7 +31,7 @@ _REQUEST_LIFE_MS: Final = 60_000
 
 
 class ClientError(Exception):
-    """The call did not succeed. `code` is stable: `unreachable`, `unattested`, `attestation-…`, `malformed`, `refused`."""
+    """The call did not succeed. Stable codes: `unreachable`, `unattested`, `attestation-…`, `malformed`, `refused`."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)

@@ -40,12 +40,12 @@ class DeviceKey:
             if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
                 raise ValueError("not a P-256 key")
             return cls(key)
-        device = cls.generate()
-        pem = device._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        created = ec.generate_private_key(ec.SECP256R1())
+        pem = created.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(pem)
-        return device
+        return cls(created)
 
     def __repr__(self) -> str:
         return "DeviceKey(<redacted>)"

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-import sha3  # type: ignore[import-untyped]
+import sha3
 
 from host_proxy.client.api import Api
 
