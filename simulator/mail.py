@@ -50,9 +50,11 @@ class MailSink:
                 await self._arrived.wait()
 
     async def handle_RCPT(  # noqa: N802  names that aiosmtpd looks for
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+        self, _server: SMTP, session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         """Refuse or take a recipient."""
+        if self._credentials is not None and not session.authenticated:
+            return "530 Log in first"
         if address in self.refused:
             return "550 No such mailbox"
         envelope.rcpt_tos.append(address)
@@ -74,7 +76,6 @@ class MailSink:
             self,
             hostname="mail.simulator",
             data_size_limit=_MAX_MAIL_BYTES,
-            auth_required=self._credentials is not None,
             auth_require_tls=False,  # the whole connection is inside TLS, which this class cannot see
             authenticator=self._authenticate,
             loop=asyncio.get_running_loop(),
@@ -82,7 +83,7 @@ class MailSink:
 
     def _authenticate(self, _server: SMTP, _session: Session, _envelope: Envelope, _how: str, data: Any) -> AuthResult:
         given = (data.login.decode(), data.password.decode()) if isinstance(data, LoginPassword) else None
-        return AuthResult(success=given is not None and given == self._credentials)
+        return AuthResult(success=given is not None and given == self._credentials, handled=False)
 
 
 class MailServer:

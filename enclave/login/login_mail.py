@@ -26,7 +26,8 @@ Application: {origin} ({scope})
 Purpose: {purpose}
 Device key: {fingerprint}
 
-Enter the code only in the application that you opened yourself, and only if your device shows the same device key.
+Enter the code only in the application that you opened yourself, and only
+if your device shows the same device key.
 If you asked for nothing, ignore this mail: without the code nobody gets in.
 """
 

@@ -119,7 +119,7 @@ async def _receive(connection: h11.Connection, reader: asyncio.StreamReader, max
         elif isinstance(event, h11.EndOfMessage) and response is not None:
             return HttpResponse(response.status_code, _joined(response), bytes(body))
         elif not isinstance(event, h11.InformationalResponse):
-            raise EgressError("http-closed")
+            raise EgressError("http-malformed")
 
 
 def _check_framing(response: h11.Response, max_body_bytes: int) -> None:

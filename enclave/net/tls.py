@@ -21,7 +21,7 @@ def client_context(roots_pem: str) -> ssl.SSLContext:
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     try:
         context.load_verify_locations(cadata=roots_pem)
-    except (ssl.SSLError, ValueError):
+    except (ssl.SSLError, ValueError, TypeError):  # not certificates, empty, not ASCII
         raise BootError("config-tls-roots") from None
     if context.cert_store_stats()["x509_ca"] == 0:
         raise BootError("config-tls-roots")
