@@ -1,49 +1,15 @@
 """The envelope: byte for byte the shape of genuine answers, and readable by a CMS reader that is not ours (KM-04)."""
 
 import json
-from typing import Any
 
 import pytest
-from asn1crypto import cms
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.padding import PKCS7
 
 from simulator.kms.envelope import ContentForm, encode_envelope, seal_envelope
 from tests import vectors
+from tests.simulator_kms.envelope_reader import open_envelope, read
 
 KEY = rsa.generate_private_key(65537, 2048)
-
-
-def read(envelope: bytes) -> dict[str, Any]:
-    """The parts as asn1crypto sees them."""
-    info = cms.ContentInfo.load(envelope, strict=True)
-    assert info["content_type"].native == "enveloped_data"
-    data = info["content"]
-    (recipient,) = data["recipient_infos"]
-    transport, content = recipient.chosen, data["encrypted_content_info"]
-    assert data["version"].native == transport["version"].native == "v2"
-    oaep = transport["key_encryption_algorithm"]
-    assert oaep["algorithm"].native == "rsaes_oaep"
-    assert oaep["parameters"]["hash_algorithm"]["algorithm"].native == "sha256"
-    assert oaep["parameters"]["mask_gen_algorithm"]["parameters"]["algorithm"].native == "sha256"
-    assert content["content_encryption_algorithm"]["algorithm"].native == "aes256_cbc"
-    return {
-        "key_identifier": transport["rid"].native,
-        "encrypted_key": transport["encrypted_key"].native,
-        "iv": content["content_encryption_algorithm"]["parameters"].native,
-        "ciphertext": content["encrypted_content"].native,
-    }
-
-
-def open_envelope(envelope: bytes, key: rsa.RSAPrivateKey) -> bytes:
-    parts = read(envelope)
-    content_key = key.decrypt(parts["encrypted_key"], OAEP(MGF1(SHA256()), SHA256(), None))
-    decryptor = Cipher(algorithms.AES256(content_key), modes.CBC(parts["iv"])).decryptor()
-    unpadder = PKCS7(128).unpadder()
-    return unpadder.update(decryptor.update(parts["ciphertext"]) + decryptor.finalize()) + unpadder.finalize()
 
 
 def genuine() -> list[tuple[str, bytes]]:
