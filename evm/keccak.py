@@ -5,7 +5,7 @@ It is the original Keccak padding, not SHA3-256 of FIPS 202; a library that conf
 
 from typing import Any, Final
 
-import sha3  # type: ignore[import-untyped]
+import sha3
 
 _keccak_256: Any = sha3.keccak_256
 

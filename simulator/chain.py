@@ -119,6 +119,10 @@ class LocalChain:
         """The code of an account; ef0100 and an address where it delegates (EIP-7702)."""
         return bytes(self._state.get_code(address))
 
+    def storage(self, address: Address, slot: int) -> int:
+        """A word of an account's storage."""
+        return int(self._state.get_storage(address, slot))
+
     @property
     def base_fee(self) -> int:
         """The price per gas that the next block takes, in wei."""

@@ -11,6 +11,7 @@ CBOR: Final = "tests/protocol/test_cbor.py"
 JSON: Final = "tests/protocol/test_canonical_json.py"
 SERVICES: Final = "tests/protocol/test_services.py"
 ADDRESSES: Final = "tests/protocol/test_addresses.py"
+EVM: Final = "tests/evm/test_evm_limits.py"
 
 COVERED: Final[dict[str, str]] = {
     "MAX_FRAME_BYTES": f"{FRAMES}::test_frame_at_the_cap_passes_and_one_byte_more_is_refused_on_both_sides",
@@ -27,6 +28,17 @@ COVERED: Final[dict[str, str]] = {
     "MAX_RECORD_BYTES": f"{SERVICES}::test_bad_values_are_refused_in_both_directions",
     "MAX_RECORDS_PER_CALL": f"{SERVICES}::test_batch_at_the_cap_passes_and_one_more_is_refused",
     "MAX_CREDENTIALS_BYTES": f"{SERVICES}::test_credentials_at_the_cap_pass_and_one_byte_more_is_refused",
+    "MAX_MESSAGE_BYTES": f"{EVM}::test_message_bytes",
+    "MAX_CALLDATA_BYTES": f"{EVM}::test_calldata_bytes",
+    "MAX_TYPED_DATA_DEPTH": f"{EVM}::test_typed_data_depth",
+    "MAX_TYPED_DATA_TYPES": f"{EVM}::test_typed_data_types",
+    "MAX_TYPED_DATA_FIELDS": f"{EVM}::test_typed_data_fields",
+    "MAX_TYPED_DATA_VALUES": f"{EVM}::test_typed_data_values",
+    "MAX_TYPED_DATA_NAME_CHARS": f"{EVM}::test_typed_data_names",
+    "MAX_TRANSACTION_BYTES": f"{EVM}::test_transaction_bytes",
+    "MAX_ACCESS_LIST_ENTRIES": f"{EVM}::test_access_list_entries",
+    "MAX_STORAGE_KEYS": f"{EVM}::test_storage_keys",
+    "MAX_AUTHORIZATIONS": f"{EVM}::test_authorizations",
 }
 
 # Names of `protocol/limits.py` that bound no input.
@@ -60,17 +72,6 @@ PENDING: Final = frozenset(
         "MAX_COMMITMENTS_PER_IDENTITY",
         "MAX_SESSIONS_PER_DEVICE",
         "MAX_DEVICES_PER_ACCOUNT",
-        "MAX_MESSAGE_BYTES",
-        "MAX_CALLDATA_BYTES",
-        "MAX_TYPED_DATA_DEPTH",
-        "MAX_TYPED_DATA_TYPES",
-        "MAX_TYPED_DATA_FIELDS",
-        "MAX_TYPED_DATA_VALUES",
-        "MAX_TYPED_DATA_NAME_CHARS",
-        "MAX_TRANSACTION_BYTES",
-        "MAX_ACCESS_LIST_ENTRIES",
-        "MAX_STORAGE_KEYS",
-        "MAX_AUTHORIZATIONS",
         "MAX_ATTESTATION_DOCUMENT_BYTES",
         "MAX_NSM_REQUEST_BYTES",
         "MAX_NSM_RESPONSE_BYTES",
