@@ -12,6 +12,15 @@ JSON: Final = "tests/protocol/test_canonical_json.py"
 SERVICES: Final = "tests/protocol/test_services.py"
 ADDRESSES: Final = "tests/protocol/test_addresses.py"
 EVM: Final = "tests/evm/test_evm_limits.py"
+CONNECT: Final = "tests/enclave_login/test_connect_egress.py"
+HTTPS: Final = "tests/enclave_login/test_https_exchange.py"
+OTP: Final = "tests/enclave_login/test_otp.py"
+MAIL: Final = "tests/enclave_login/test_smtp_mailer.py"
+HOLDERS: Final = "tests/enclave_kms/test_holders.py"
+KMS: Final = "tests/enclave_kms/test_kms_client.py"
+CMS: Final = "tests/enclave_kms/test_cms.py"
+NSM_MESSAGES: Final = "tests/enclave/test_nsm_messages.py"
+NSM_DEVICE: Final = "tests/enclave/test_nsm_device.py"
 
 COVERED: Final[dict[str, str]] = {
     "MAX_FRAME_BYTES": f"{FRAMES}::test_frame_at_the_cap_passes_and_one_byte_more_is_refused_on_both_sides",
@@ -39,6 +48,18 @@ COVERED: Final[dict[str, str]] = {
     "MAX_ACCESS_LIST_ENTRIES": f"{EVM}::test_access_list_entries",
     "MAX_STORAGE_KEYS": f"{EVM}::test_storage_keys",
     "MAX_AUTHORIZATIONS": f"{EVM}::test_authorizations",
+    "CONNECT_DEADLINE_S": f"{CONNECT}::test_silent_parent_meets_the_deadline",
+    "MAX_CONNECT_REPLY_BYTES": f"{CONNECT}::test_reply_at_the_cap_passes_and_one_byte_more_is_refused",
+    "MAX_HTTP_HEAD_BYTES": f"{HTTPS}::test_head_at_the_cap_passes_and_one_byte_more_is_refused",
+    "MAX_EMAIL_BYTES": f"{OTP}::test_address_at_the_cap_passes_and_one_byte_more_is_refused",
+    "MAIL_DEADLINE_S": f"{MAIL}::test_silent_server_meets_the_deadline",
+    "HOLDER_RETRY_S": f"{HOLDERS}::test_failed_round_is_not_repeated_by_each_request_but_after_a_pause",
+    "KMS_DEADLINE_S": f"{KMS}::test_hung_step_ends_at_the_deadline",
+    "MAX_KMS_CIPHERTEXT_BYTES": f"{KMS}::test_ciphertext_blob_at_cap_passes_and_one_more_is_refused",
+    "MAX_KMS_ENVELOPE_BYTES": f"{CMS}::test_size_at_cap_passes_and_one_more_is_refused",
+    "MAX_ATTESTATION_FIELD_BYTES": f"{NSM_MESSAGES}::test_attestation_field_at_the_cap_passes_and_one_byte_more_is_refused",
+    "MAX_NSM_REQUEST_BYTES": f"{NSM_DEVICE}::test_request_at_the_cap_passes_and_one_byte_more_is_refused_before_the_call",
+    "MAX_NSM_RESPONSE_BYTES": f"{NSM_DEVICE}::test_longest_answer_that_cannot_have_been_cut_is_taken_whole",
 }
 
 # Names of `protocol/limits.py` that bound no input.
@@ -51,7 +72,6 @@ PENDING: Final = frozenset(
         "MAX_CONNECTIONS",
         "FRAME_DEADLINE_S",
         "IDLE_DEADLINE_S",
-        "CONNECT_DEADLINE_S",
         "STORE_DEADLINE_S",
         "REQUEST_DEADLINE_S",
         "MAX_SCOPE_CHARS",
@@ -64,7 +84,6 @@ PENDING: Final = frozenset(
         "MAX_NONCE_HEADER_CHARS",
         "MAX_NONCE_BITS",
         "MAX_NONCE_DIGITS",
-        "MAX_EMAIL_BYTES",
         "MAX_ORIGIN_CHARS",
         "MAX_SESSION_LIFETIME_S",
         "MAX_OTP_ATTEMPTS",
@@ -73,10 +92,7 @@ PENDING: Final = frozenset(
         "MAX_SESSIONS_PER_DEVICE",
         "MAX_DEVICES_PER_ACCOUNT",
         "MAX_ATTESTATION_DOCUMENT_BYTES",
-        "MAX_NSM_REQUEST_BYTES",
-        "MAX_NSM_RESPONSE_BYTES",
         "MAX_NSM_RANDOM_BYTES",
-        "MAX_ATTESTATION_FIELD_BYTES",
         "MAX_CERTIFICATE_BYTES",
         "MAX_CABUNDLE_CERTIFICATES",
         "MAX_MODULE_ID_CHARS",
@@ -95,12 +111,8 @@ PENDING: Final = frozenset(
         "MAX_POLICY_ENTRIES",
         "MAX_FETCHED_BODY_BYTES",
         "FETCH_DEADLINE_S",
-        "MAX_CONNECT_REPLY_BYTES",
-        "MAX_HTTP_HEAD_BYTES",
         "MAX_KMS_REPLY_BYTES",
         "MAX_KMS_REPLY_DEPTH",
-        "MAX_KMS_CIPHERTEXT_BYTES",
-        "MAX_KMS_ENVELOPE_BYTES",
         "MAX_JWKS_BYTES",
         "MAX_JWKS_KEYS",
         "MAX_JWT_BYTES",
@@ -118,10 +130,7 @@ PENDING: Final = frozenset(
         "KEY_SET_MAX_STALE_S",
         "KEY_SET_REFRESH_INTERVAL_S",
         "KEY_SET_RETRY_INTERVAL_S",
-        "KMS_DEADLINE_S",
-        "HOLDER_RETRY_S",
         "IDENTITY_PROVIDER_DEADLINE_S",
-        "MAIL_DEADLINE_S",
         "MAX_CONFIG_BYTES",
         "MAX_HTTP_HEADERS",
         "MAX_HTTP_CONNECTIONS",
@@ -143,5 +152,7 @@ PENDING: Final = frozenset(
         "MAX_STORE_BATCH",
         "HEALTH_DEADLINE_S",
         "MAX_LAUNCHER_OUTPUT_BYTES",
+        "MAX_LOG_FIELD_CHARS",
+        "MAX_HOLDER_NAME_BYTES",
     }
 )
