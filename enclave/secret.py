@@ -57,6 +57,7 @@ class Secret:
     __slots__ = ("_offset", "_view")
 
     def __init__(self, size: int) -> None:
+        self._offset = -1
         if not 1 <= size <= _SLOT_BYTES:
             raise ValueError("a secret has 1 to 64 bytes")
         self._offset, self._view = _arena.take(size)

@@ -1,0 +1,145 @@
+"""Sealed records: no byte moves between two places, nothing older is believed (KM-10 to KM-12, RB-01, RB-02, LP-04)."""
+
+import asyncio
+import itertools
+import os
+
+import pytest
+
+from enclave import sealing
+from enclave.errors import Refusal
+from enclave.records import Conflict, Record, Records, first
+from enclave.secret import Secret
+from protocol import errors
+from protocol.services import StoredRecord
+from tests.appliance import MemoryStore
+
+
+def new_records(store: MemoryStore, root: bytes = b"r" * 32, deployment: str = "test") -> Records:
+    return Records(store, Secret.take(bytearray(root)), deployment, os.urandom)
+
+
+async def saved(records: Records, *places: tuple[str, str], body: str = "body") -> list[Record]:
+    made = [first(records.key(table, name), body) for table, name in places]
+    await records.save(*made)
+    return made
+
+
+async def refused(records: Records, *keys: object) -> errors.ErrorCode:
+    with pytest.raises(Refusal) as caught:
+        await records.load(*keys)  # type: ignore[arg-type]
+    return caught.value.error
+
+
+async def test_what_is_saved_is_loaded_with_its_version() -> None:
+    records = new_records(MemoryStore())
+    [record] = await saved(records, ("device", "a"))
+    [loaded] = await records.load(record.key)
+    assert loaded == record
+    assert loaded is not None
+    await records.save(loaded.next([1, b"x", None]))
+    [again] = await records.load(record.key)
+    assert again is not None
+    assert (again.version, again.body) == (2, [1, b"x", None])
+
+
+async def test_no_two_records_can_be_swapped_nor_a_version_renamed() -> None:
+    store = MemoryStore()
+    records = new_records(store)
+    made = await saved(records, ("device", "a"), ("device", "b"), ("account", "a"), ("nonce", "a"))
+    await records.save(made[0].next("newer"))
+    honest = store.snapshot()
+    for here, there in itertools.permutations(honest, 2):
+        store.rows = dict(honest)
+        moved = honest[there]
+        store.rows[here] = StoredRecord(max(moved.version, honest[here].version), moved.value)
+        key = next(record.key for record in made if (record.key.table, record.key.id) == here)
+        assert await refused(records, key) is errors.DATA_INTEGRITY_ERROR
+    store.rows = dict(honest)
+    first_place = (made[0].key.table, made[0].key.id)
+    store.rows[first_place] = StoredRecord(9, honest[first_place].value)
+    assert await refused(records, made[0].key) is errors.DATA_INTEGRITY_ERROR
+
+
+async def test_every_bit_flip_is_refused() -> None:
+    store = MemoryStore()
+    records = new_records(store)
+    [record] = await saved(records, ("device", "a"))
+    place = (record.key.table, record.key.id)
+    value = store.rows[place].value
+    for bit in range(len(value) * 8):
+        flipped = bytearray(value)
+        flipped[bit // 8] ^= 1 << bit % 8
+        store.rows[place] = StoredRecord(1, bytes(flipped))
+        assert await refused(records, record.key) is errors.DATA_INTEGRITY_ERROR
+    for length in range(len(value)):
+        store.rows[place] = StoredRecord(1, value[:length])
+        assert await refused(records, record.key) is errors.DATA_INTEGRITY_ERROR
+
+
+async def test_a_rolled_back_store_is_refused_as_stale() -> None:
+    store = MemoryStore()
+    records = new_records(store)
+    [record] = await saved(records, ("device", "a"))
+    old = store.snapshot()
+    await records.save(record.next("revoked"))
+    store.rows = old
+    assert await refused(records, record.key) is errors.STALE_RECORD
+
+
+async def test_a_hidden_record_is_refused_as_stale_not_found_missing() -> None:
+    store = MemoryStore()
+    records = new_records(store)
+    [record] = await saved(records, ("account", "a"))
+    store.hidden = {"account"}
+    assert await refused(records, record.key) is errors.STALE_RECORD
+
+
+async def test_another_deployment_or_root_opens_nothing() -> None:
+    store = MemoryStore()
+    records = new_records(store)
+    [record] = await saved(records, ("account", "a"))
+    for stranger in (new_records(store, root=b"s" * 32), new_records(store, deployment="other")):
+        assert stranger.key("account", "a") != record.key
+        assert await refused(stranger, record.key) is errors.DATA_INTEGRITY_ERROR
+
+
+async def test_of_two_writers_one_wins_and_the_other_writes_nothing() -> None:
+    store = MemoryStore()
+    one, other = new_records(store), new_records(store)
+    key = one.key("account", "a")
+    results = await asyncio.gather(
+        one.save(first(key, "one"), first(one.key("address", "1"), "x")),
+        other.save(first(key, "other"), first(one.key("address", "2"), "x")),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results].count(Conflict) == 1
+    assert len(store.rows) == 2
+
+
+async def test_neither_keys_nor_values_show_an_address() -> None:
+    store = MemoryStore()
+    records = new_records(store)
+    await saved(records, ("account", "Email:canary@example.com"), body="canary@example.com")
+    dump = repr(store.rows)
+    assert "canary" not in dump
+    assert b"canary" not in b"".join(id_ + row.value for (_, id_), row in store.rows.items())
+
+
+async def test_a_store_that_is_down_is_one_error() -> None:
+    store = MemoryStore()
+    records = new_records(store)
+    [record] = await saved(records, ("account", "a"))
+    store.down = True
+    assert await refused(records, record.key) is errors.DATABASE_ERROR
+    with pytest.raises(Refusal) as caught:
+        await records.save(record.next("x"))
+    assert caught.value.error is errors.DATABASE_ERROR
+
+
+def test_every_write_has_a_fresh_nonce_and_each_purpose_its_own_key() -> None:
+    with Secret.take(bytearray(b"k" * 32)) as key:
+        nonces = {sealing.seal(key, b"same", ["aad"], os.urandom)[:12] for _ in range(100)}
+        derived = {bytes(sealing.derive(key, purpose, part).view) for purpose in "ab" for part in "cd"}
+    assert len(nonces) == 100
+    assert len(derived) == 4
