@@ -185,7 +185,7 @@ def _validate_times(claims: dict[str, Any], now_s: int) -> int:
 
 def _validate_nonce(claims: dict[str, Any], expected: str) -> None:
     nonce = claims.get("nonce")
-    if not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode("utf-8", "surrogatepass"), expected.encode()):
+    if not isinstance(nonce, str) or not hmac.compare_digest(nonce.encode(), expected.encode()):
         _refuse("token nonce does not match")
 
 

@@ -5,6 +5,7 @@ import ssl
 import pytest
 
 from enclave.net.tls import client_context
+from simulator.identity_keys import SigningKeys
 from simulator.tls import TlsAuthority
 
 
@@ -23,3 +24,9 @@ def tls_context(authority: TlsAuthority) -> ssl.SSLContext:
 def server_context(authority: TlsAuthority) -> ssl.SSLContext:
     """A server's context with the right certificate for every name that these tests use."""
     return authority.issue("idp.example.test", "keys.example.test", "mail.example.test").server_context()
+
+
+@pytest.fixture(scope="session")
+def signing_keys() -> SigningKeys:
+    """Keys of a provider; never rotated, because they are shared."""
+    return SigningKeys()
