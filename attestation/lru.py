@@ -33,3 +33,7 @@ class Lru(Generic[K, V]):
             self._entries.move_to_end(key)
             if len(self._entries) > self._capacity:
                 self._entries.popitem(last=False)
+
+    def drop(self, key: K) -> None:
+        with self._lock:
+            self._entries.pop(key, None)
