@@ -107,6 +107,8 @@ class World:
         *,
         signed_region: str | None = None,
         signed_at_ms: int | None = None,
+        scope_day: str | None = None,
+        more_headers: Mapping[str, str] | None = None,
     ) -> HttpRequest:
         """A request signed by botocore."""
         given = credentials or self.enclave[region]
@@ -118,7 +120,7 @@ class World:
             "Content-Type": "application/x-amz-json-1.1",
             "X-Amz-Target": f"TrentService.{operation}",
             "X-Amz-Date": stamp,
-        }
+        } | dict(more_headers or {})
         if given.session_token:
             headers["X-Amz-Security-Token"] = given.session_token
         request = AWSRequest("POST", f"https://{host}/", headers=headers, data=body)
@@ -126,6 +128,9 @@ class World:
         boto = BotoCredentials(given.access_key_id, given.secret_access_key, given.session_token)
         signer = SigV4Auth(boto, "kms", signed_region or region)
         text = signer.string_to_sign(request, signer.canonical_request(request))
+        if scope_day:
+            text = text.replace(f"{stamp[:8]}/", f"{scope_day}/")
+            request.context["timestamp"] = scope_day + stamp[8:]
         headers["Authorization"] = (
             f"AWS4-HMAC-SHA256 Credential={signer.scope(request)}, "
             f"SignedHeaders={signer.signed_headers(signer.headers_to_sign(request))}, "

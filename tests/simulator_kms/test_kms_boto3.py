@@ -1,12 +1,10 @@
 """Unmodified boto3 against the listener: every operation, real host names through a CONNECT proxy, TLS refusals."""
 
 import asyncio
-import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -208,6 +206,8 @@ async def test_created_key_belongs_to_its_account_and_its_identity_policies(endp
     create = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}]}
     maker = world.service.issue_credentials(f"arn:aws:iam::{HOLDERS[REGION]}:user/maker", identity_policy=create)
     client = endpoint.client(REGION, maker)
+    locked_out = json.dumps(open_policy(REGION, "kms:Decrypt"))
+    assert await endpoint.refused(client, "create_key", Policy=locked_out) == "MalformedPolicyDocumentException"
     made = (await endpoint.call(client, "create_key"))["KeyMetadata"]
     assert made["Arn"].startswith(f"arn:aws:kms:{REGION}:{HOLDERS[REGION]}:key/")
     await endpoint.call(client, "generate_data_key", KeyId=made["KeyId"], KeySpec="AES_256")
@@ -265,12 +265,3 @@ async def test_client_refuses_a_wrong_certificate(world: World, kind: str) -> No
         client = running.client(REGION, world.holder[REGION])
         with pytest.raises(SSLError):
             await running.call(client, "describe_key", KeyId=world.keys[REGION])
-
-
-async def test_authority_survives_a_restart(tmp_path: Path) -> None:
-    first, second = TlsAuthority.load_or_create(tmp_path / "tls"), TlsAuthority.load_or_create(tmp_path / "tls")
-    assert first.certificate_pem == second.certificate_pem != AUTHORITY.certificate_pem
-    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "tls").iterdir()} == {0o600}
-    assert "PRIVATE" not in first.certificate_pem
-    assert "PRIVATE" not in repr(first.issue("localhost"))
-    assert base64.b64decode(first.certificate_pem.splitlines()[1])

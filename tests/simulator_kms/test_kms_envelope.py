@@ -4,7 +4,9 @@ import json
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
+from enclave.kms.recipient import RecipientKey
 from simulator.kms.envelope import ContentForm, encode_envelope, seal_envelope
 from tests import vectors
 from tests.simulator_kms.envelope_reader import open_envelope, read
@@ -57,6 +59,15 @@ def test_content_in_several_strings_reads_the_same() -> None:
 def test_larger_recipient_keys_work(bits: int) -> None:
     key = rsa.generate_private_key(65537, bits)
     assert open_envelope(seal_envelope(key.public_key(), b"s" * 32), key) == b"s" * 32
+
+
+@pytest.mark.parametrize("form", list(ContentForm))
+def test_enclave_opens_what_the_simulator_seals(form: ContentForm) -> None:
+    recipient = RecipientKey()
+    public_key = load_der_public_key(recipient.public_key)
+    assert isinstance(public_key, rsa.RSAPublicKey)
+    with recipient.unwrap(seal_envelope(public_key, b"k" * 32, form)) as secret:
+        assert secret.view == b"k" * 32
 
 
 def test_another_key_opens_nothing() -> None:

@@ -123,6 +123,26 @@ def test_generated_policy_has_no_wildcard_principal_and_keeps_administration_apa
     ]
 
 
+async def test_policy_may_pin_the_encryption_context(world: World) -> None:
+    wanted = {"StringEquals": {"kms:EncryptionContext:purpose": "holder-key"}}
+    names = {"ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["Purpose", "deployment"]}}
+    principal = {"AWS": enclave_role(REGION)}
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "kms:*", "Resource": "*"}
+    policy = {"Version": "2012-10-17", "Statement": [statement | {"Condition": wanted | names}]}
+    world.service.set_key_policy(world.keys[REGION], policy)
+    allowed: list[dict[str, str]] = [{"Purpose": "holder-key"}, {"Purpose": "holder-key", "deployment": "x"}]
+    denied: list[dict[str, str]] = [
+        {},
+        {"Purpose": "Holder-Key"},
+        {"purpose": "holder-key"},  # the condition on the value ignores the name's case, the one on names does not
+        {"Purpose": "holder-key", "other": "x"},
+    ]
+    for context in allowed + denied:
+        call = {"KeyId": world.keys[REGION], "KeySpec": "AES_256", "EncryptionContext": context}
+        status, _ = await world.call(REGION, "GenerateDataKey", call)
+        assert status == (200 if context in allowed else 400), context
+
+
 @pytest.mark.parametrize("pcrs", [{}, {0: b"\x01" * 48, 1: b"\x01" * 48}, IMAGE | {1: bytes(48)}])
 def test_policy_is_not_generated_for_a_partly_pinned_or_debug_image(pcrs: dict[int, bytes]) -> None:
     with pytest.raises(ValueError, match="PCR"):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulator.kms.conditions import Values
 from simulator.kms.errors import AwsError
 from simulator.kms.policy import Principal, Request, denial, parse_identity_policy, parse_key_policy
 
@@ -16,7 +17,7 @@ ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/enclave"
 SESSION = f"arn:aws:sts::{ACCOUNT}:assumed-role/enclave/i-1"
 KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/0b7d7f5e-0000-4000-8000-000000000001"
-IMAGE = {"kms:recipientattestation:pcr0": ("ab" * 48,)}
+IMAGE: Values = {"kms:recipientattestation:pcr0": ("ab" * 48,)}
 ENCLAVE = Principal(ROLE, SESSION)
 
 
@@ -38,7 +39,7 @@ def allowed(
     principal: Principal = ENCLAVE,
     action: str = "kms:Decrypt",
     resource: str = KEY,
-    values: dict[str, tuple[str, ...]] | None = None,
+    values: Values | None = None,
 ) -> bool:
     request = Request(principal, action, resource, values or {})
     return denial(request, parse_key_policy(document(*statements)), ACCOUNT) is None

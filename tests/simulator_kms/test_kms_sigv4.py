@@ -1,6 +1,8 @@
 """Signatures: only unaltered, current requests of known callers for this region get past (KM-09)."""
 
+import hashlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,8 +17,8 @@ REGION, OTHER_REGION, _ = HOLDERS
 MINUTE_MS = 60_000
 
 
-def signed(world: World, **options: int | str) -> HttpRequest:
-    return world.signed(REGION, "DescribeKey", {"KeyId": world.keys[REGION]}, world.holder[REGION], **options)  # type: ignore[arg-type]
+def signed(world: World, **options: Any) -> HttpRequest:
+    return world.signed(REGION, "DescribeKey", {"KeyId": world.keys[REGION]}, world.holder[REGION], **options)
 
 
 async def kind(world: World, request: HttpRequest) -> str:
@@ -75,6 +77,25 @@ async def test_signature_for_another_region_is_refused(world: World) -> None:
     assert await kind(world, signed(world, signed_region=OTHER_REGION)) == "SignatureDoesNotMatch"
 
 
+async def test_scope_of_another_day_is_refused(world: World) -> None:
+    assert await kind(world, signed(world, scope_day="20200101")) == "SignatureDoesNotMatch"
+
+
+async def test_stated_body_hash_must_be_that_of_the_body(world: World) -> None:
+    request = signed(world)
+    right = {"X-Amz-Content-SHA256": hashlib.sha256(request.body).hexdigest()}
+    assert await kind(world, signed(world, more_headers=right)) == "ok"
+    wrong = {"X-Amz-Content-SHA256": hashlib.sha256(b"").hexdigest()}
+    assert await kind(world, signed(world, more_headers=wrong)) == "InvalidSignatureException"
+
+
+async def test_signed_headers_are_listed_in_order(world: World) -> None:
+    request = signed(world)
+    swapped = request.headers["authorization"].replace("content-type;host", "host;content-type")
+    edited = replace(request, headers={**request.headers, "authorization": swapped})
+    assert await kind(world, edited) == "IncompleteSignatureException"
+
+
 async def test_host_that_is_no_kms_endpoint_is_refused(world: World) -> None:
     request = signed(world)
     for host in ("example.org", f"kms.{REGION}.amazonaws.com.example.org", f"sts.{REGION}.amazonaws.com", ""):
@@ -130,6 +151,11 @@ def test_any_authorization_is_one_error(world: World, text: str) -> None:
 def test_credentials_are_issued_to_iam_identities_only(world: World, arn: str) -> None:
     with pytest.raises(ValueError, match="ARN"):
         world.service.issue_credentials(arn)
+
+
+def test_only_sessions_end(world: World) -> None:
+    with pytest.raises(ValueError, match="end"):
+        world.service.issue_credentials(f"arn:aws:iam::{HOLDERS[REGION]}:user/x", lifetime_s=60)
 
 
 def test_secrets_are_not_printed(world: World) -> None:
