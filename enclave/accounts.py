@@ -8,10 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from attestation.lru import Lru
 from attestation.session import identity_hash
-
 from enclave import curve
-from enclave.cache import Cache
 from enclave.errors import Refusal
 from enclave.identity import Identity, read_identity
 from enclave.records import Conflict, Record, Records, first
@@ -64,7 +63,7 @@ class Accounts:
         self._shards = shards
         self._threshold, self._count = shape
         self._random = random
-        self._cache: Cache[bytes, Account] = Cache(_CACHED_ACCOUNTS)
+        self._cache: Lru[bytes, Account] = Lru(_CACHED_ACCOUNTS)
 
     def key(self, scope: str, identity: Identity) -> RecordKey:
         """Where the account of `identity` in `scope` lies."""

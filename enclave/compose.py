@@ -39,18 +39,16 @@ def compose(config: Config, hardware: Hardware) -> Ports:
     async def attest(public_key: bytes) -> bytes:
         return await nsm.attest(public_key=public_key)
 
-    kms: Kms
-    if config.kms_client == "sdk-c":
-        kms = SdkKms(config.sdk_library, parent.credentials)
-    else:
-        kms = HttpsKms(
-            egress=egress,
-            tls_context=client_context(config.tls_roots.kms),
-            clock=hardware.clock,
-            recipient=recipient,
-            attest=attest,
-            credentials=parent.credentials,
-        )
+    kms: Kms = HttpsKms(
+        egress=egress,
+        tls_context=client_context(config.tls_roots.kms),
+        clock=hardware.clock,
+        recipient=recipient,
+        attest=attest,
+        credentials=parent.credentials,
+    )
+    if config.kms_client == "sdk-c":  # it cannot make holder keys with an encryption context; the other client can
+        kms = SdkKms(config.sdk_library, parent.credentials, provisioner=kms)
     mailer = SmtpMailer(egress, client_context(config.tls_roots.mail), config.mail)
     return Ports(
         nsm=hardware.nsm,

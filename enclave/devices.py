@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from attestation.lru import Lru
 from enclave.auth_key import Key
-from enclave.cache import Cache
 from enclave.errors import Refusal
 from enclave.records import Conflict, Record, Records
 from protocol import errors, limits
@@ -74,7 +74,7 @@ class Devices:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._cache: Cache[bytes, Device] = Cache(_CACHED_DEVICES)
+        self._cache: Lru[bytes, Device] = Lru(_CACHED_DEVICES)
 
     def key(self, scope: str, auth_key: Key | str) -> RecordKey:
         """Where the record of `auth_key` in `scope` lies."""
@@ -89,9 +89,9 @@ class Devices:
         [record] = await self._records.load(key)
         return None if record is None else self._remember(_read(record, scope, str(auth_key)))
 
-    async def enrol(self, scope: str, auth_key: Key, login: Login, session: DeviceSession) -> Device:
+    async def enrol(self, scope: str, auth_key: Key, login: Login, sessions: tuple[DeviceSession, ...]) -> Device:
         """Replace whatever `auth_key` held by this login and its first session."""
-        return await self._change(scope, auth_key, lambda device: replace(device, login=login, sessions=(session,)))
+        return await self._change(scope, auth_key, lambda device: replace(device, login=login, sessions=sessions))
 
     async def add_session(self, scope: str, auth_key: Key, session: DeviceSession, now_s: int) -> Device:
         """Add a session; expired ones leave first, then the oldest but the login's own."""

@@ -8,17 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from attestation.errors import AttestationError
+from attestation.keys import AuthKey
 from attestation.session import (
     SessionClaims,
+    SessionVerifier,
     VerifiedSessionAttestation,
     session_to_be_signed,
-    verify_session_attestation,
 )
-
-from attestation.errors import AttestationError
 from enclave import curve
 from enclave.auth_key import Key
-from enclave.cache import Cache
 from enclave.clock import TrustedClock
 from enclave.deployment import DeploymentSecrets
 from enclave.devices import Device, DeviceSession, Login
@@ -27,7 +26,6 @@ from protocol import errors
 
 EPOCH_BYTES: Final = 16
 _CTI_BYTES: Final = 16
-_CACHED_VERIFICATIONS: Final = 10_000
 _maker: Final = object()
 
 
@@ -71,7 +69,7 @@ class Sessions:
         self._secrets = secrets
         self._clock = clock
         self._random = random
-        self._verified: Cache[bytes, VerifiedSessionAttestation] = Cache(_CACHED_VERIFICATIONS)
+        self._verifier = SessionVerifier(secrets.identity_public_key)
         self.epoch = epoch
 
     def issue(self, subject: Subject, origin: str, login: Login, lifetime_s: int) -> DeviceSession:
@@ -82,7 +80,7 @@ class Sessions:
             subject=subject.identity_hash,
             audience=origin,
             scope=subject.scope,
-            auth_key=(subject.auth_key.key_type, subject.public_key),
+            auth_key=AuthKey(subject.auth_key.key_type, subject.public_key),
             auth_method=login.method,
             auth_time_s=login.auth_time_s,
             issued_s=now_s,
@@ -109,24 +107,14 @@ class Sessions:
         now_s = self._clock.now_s()
         if session.expires_s <= now_s:
             raise Refusal(errors.SESSION_EXPIRED)
-        attestation = self._verify(session.attestation, now_s)
+        try:
+            attestation = self._verifier.verify(session.attestation, now_s=now_s)
+        except AttestationError as error:
+            expired = error.code == "session-expired"
+            raise Refusal(errors.SESSION_EXPIRED if expired else errors.DATA_INTEGRITY_ERROR) from None
         claims = attestation.claims
-        same_key = claims.auth_key == (device.auth_key.partition(":")[0], public_key)
+        same_key = claims.auth_key == AuthKey(device.auth_key.partition(":")[0], public_key)
         same_place = claims.scope == device.scope and claims.audience == origin and claims.boot_epoch == self.epoch
         if not same_key or not same_place or claims.cti != session.cti or claims.issuer != self._deployment:
             raise Refusal(errors.SESSION_MISMATCH)
-        if claims.expires_s <= now_s:
-            raise Refusal(errors.SESSION_EXPIRED)
         return VerifiedSession(_maker, device, attestation)
-
-    def _verify(self, data: bytes, now_s: int) -> VerifiedSessionAttestation:
-        """Signature and form; the result is kept, keyed by the exact bytes, because it cannot change."""
-        known = self._verified.get(data)
-        if known is not None:
-            return known
-        try:
-            verified = verify_session_attestation(data, self._secrets.identity_public_key, now_s=now_s)
-        except AttestationError:
-            raise Refusal(errors.DATA_INTEGRITY_ERROR) from None
-        self._verified.put(data, verified)
-        return verified

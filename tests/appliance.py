@@ -233,7 +233,7 @@ class World:
         self.enclave = self.build()
         self._task = asyncio.create_task(self.enclave.run())
         async with asyncio.timeout(10):
-            while self.enclave.phases.phase is Phase.BOOTING:
+            while self.enclave.phases.phase is Phase.BOOTING:  # noqa: ASYNC110  the enclave has no hook for tests
                 await asyncio.sleep(0.001)
         return self.enclave
 

@@ -8,8 +8,8 @@ import hmac
 import re
 from typing import Final
 
+from attestation.lru import Lru
 from enclave.auth_key import Key
-from enclave.cache import Cache
 from enclave.clock import TrustedClock
 from enclave.config import OidcClient, Scope
 from enclave.errors import Refusal
@@ -38,7 +38,7 @@ class IdTokenMode:
         self._records = records
         self._key_sets = key_sets
         # Saves the user a round trip; what decides is the record written by `_consume`.
-        self._used: Cache[str, bool] = Cache(_REMEMBERED)
+        self._used: Lru[str, bool] = Lru(_REMEMBERED)
 
     def normalize_verifier(self, verifier: str) -> str:
         """The handle in lower case."""

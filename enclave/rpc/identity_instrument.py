@@ -116,9 +116,10 @@ class IdentityInstrument:
         now_s = self._clock.now_s()
         login = Login(account.key.id, account.address, method, now_s, now_s + lifetime_s, self._sessions.epoch)
         subject = Subject(account.identity_hash, scope.scope, call.auth_key, call.public_key)
-        session = self._sessions.issue(subject, scope.origins[0], login, lifetime_s)
+        # A lifetime of 0 is a login that has ended already; it has no session.
+        sessions = (self._sessions.issue(subject, scope.origins[0], login, lifetime_s),) if lifetime_s else ()
         await self._accounts.add_device(account, str(call.auth_key))
-        await self._devices.enrol(scope.scope, call.auth_key, login, session)
+        await self._devices.enrol(scope.scope, call.auth_key, login, sessions)
 
     def _mode(self, auth_mode: str) -> LoginMode:
         mode = self._modes.get(auth_mode)

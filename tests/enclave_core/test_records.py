@@ -140,6 +140,7 @@ async def test_a_store_that_is_down_is_one_error() -> None:
 def test_every_write_has_a_fresh_nonce_and_each_purpose_its_own_key() -> None:
     with Secret.take(bytearray(b"k" * 32)) as key:
         nonces = {sealing.seal(key, b"same", ["aad"], os.urandom)[:12] for _ in range(100)}
-        derived = {bytes(sealing.derive(key, purpose, part).view) for purpose in "ab" for part in "cd"}
+        made = [sealing.derive(key, purpose, part) for purpose in "ab" for part in "cd"]
+        derived = {bytes(secret.view) for secret in made}
     assert len(nonces) == 100
     assert len(derived) == 4

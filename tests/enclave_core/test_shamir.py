@@ -100,7 +100,7 @@ def test_a_missing_share_is_recomputed_from_t_others(value: int, index: int) -> 
 
 
 def test_one_share_says_nothing_about_the_scalar() -> None:
-    """SH-07 on the real field: for one share of a 2-of-3 set, every candidate scalar has exactly one line through it."""
+    """SH-07: for one share of a 2-of-3 set, every candidate scalar has exactly one line through it."""
     share = value_of(shamir.split(scalar_of(5), 2, 3, os.urandom).shares[0])
     slopes = {candidate: (share - candidate) % curve.ORDER for candidate in range(1, 200)}
     assert len(set(slopes.values())) == len(slopes)
