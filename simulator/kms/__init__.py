@@ -1,5 +1,5 @@
 """A stand-in for AWS KMS that says no: it evaluates real key-policy JSON against verified attestation documents.
 
-Any number of share holders (keys in accounts and regions of their own) behind one listener. `service.KmsService` is
+Trust side: simulator. Any number of share holders (keys in accounts and regions of their own) behind one listener. `service.KmsService` is
 what callers compose, `server.serve` puts it on a socket, `faults.Fault` makes a holder fail or lie.
 """

@@ -32,6 +32,8 @@ class Recipient(_Struct, frozen=True, kw_only=True):
 
 
 class Decrypt(_Struct, frozen=True, kw_only=True):
+    """Open a ciphertext blob."""
+
     ciphertext_blob: Annotated[bytes, msgspec.Meta(min_length=1, max_length=6144)]
     key_id: KeyId | None = None
     encryption_context: Context = {}
@@ -40,6 +42,8 @@ class Decrypt(_Struct, frozen=True, kw_only=True):
 
 
 class GenerateDataKey(_Struct, frozen=True, kw_only=True):
+    """A fresh data key, clear or sealed, and its ciphertext blob."""
+
     key_id: KeyId
     encryption_context: Context = {}
     key_spec: Literal["AES_256", "AES_128"] | None = None
@@ -48,6 +52,8 @@ class GenerateDataKey(_Struct, frozen=True, kw_only=True):
 
 
 class GenerateDataKeyPair(_Struct, frozen=True, kw_only=True):
+    """A fresh key pair; the private half as PKCS #8 in DER."""
+
     key_id: KeyId
     key_pair_spec: KeyPairSpec
     encryption_context: Context = {}
@@ -55,11 +61,15 @@ class GenerateDataKeyPair(_Struct, frozen=True, kw_only=True):
 
 
 class GenerateRandom(_Struct, frozen=True, kw_only=True):
+    """Random bytes, with no key."""
+
     number_of_bytes: Annotated[int, msgspec.Meta(ge=1, le=1024)]
     recipient: Recipient | None = None
 
 
 class Encrypt(_Struct, frozen=True, kw_only=True):
+    """Close up to 4,096 bytes; never attested."""
+
     key_id: KeyId
     plaintext: Annotated[bytes, msgspec.Meta(min_length=1, max_length=4096)]
     encryption_context: Context = {}
@@ -67,15 +77,21 @@ class Encrypt(_Struct, frozen=True, kw_only=True):
 
 
 class DescribeKey(_Struct, frozen=True, kw_only=True):
+    """What may be known about a key."""
+
     key_id: KeyId
 
 
 class GetKeyPolicy(_Struct, frozen=True, kw_only=True):
+    """The policy text of a key."""
+
     key_id: KeyId
     policy_name: Literal["default"] = "default"
 
 
 class PutKeyPolicy(_Struct, frozen=True, kw_only=True):
+    """Replace the policy of a key."""
+
     key_id: KeyId
     policy: PolicyText
     policy_name: Literal["default"] = "default"
@@ -83,6 +99,8 @@ class PutKeyPolicy(_Struct, frozen=True, kw_only=True):
 
 
 class CreateKey(_Struct, frozen=True, kw_only=True):
+    """A new symmetric key of the caller's account."""
+
     policy: PolicyText | None = None
     description: Annotated[str, msgspec.Meta(max_length=8192)] = ""
     key_usage: Literal["ENCRYPT_DECRYPT"] = "ENCRYPT_DECRYPT"

@@ -40,9 +40,8 @@ class _Clock:
 
 @dataclass
 class _Egress:
-    """Leads every host name to the simulator, as its egress does; refuses those that are down."""
+    """Leads every host name to the simulator, as its egress does."""
 
-    world: World
     port: int
 
     async def connect(self, host: str, port: int) -> socket.socket:
@@ -79,7 +78,7 @@ async def enclave(world: World) -> AsyncIterator[Enclave]:
 
     async with await serve(world.service, "127.0.0.1", 0, certificate.server_context()) as server:
         running.kms = HttpsKms(
-            egress=_Egress(world, server.port),
+            egress=_Egress(server.port),
             tls_context=context,
             clock=_Clock(world),
             recipient=await asyncio.to_thread(RecipientKey),
@@ -119,7 +118,7 @@ async def test_fault_has_its_code(enclave: Enclave, fault: Fault, code: str) -> 
 
 async def test_cut_connection_is_a_failure_of_the_exchange(enclave: Enclave) -> None:
     enclave.world.service.set_fault(REGION, Fault.DOWN)
-    with pytest.raises(KmsError, match="kms-(http|tls)-"):
+    with pytest.raises(KmsError, match=r"kms-(http|tls)-"):
         await enclave.kms.generate_data_key(enclave.holder, CONTEXT)
 
 
