@@ -115,6 +115,8 @@ KEY_SET_MAX_STALE_S: Final = 3600  # OI-11: an outage is bridged for this long, 
 KEY_SET_REFRESH_INTERVAL_S: Final = 60  # OI-10: an unknown `kid` cannot ask more often
 KEY_SET_RETRY_INTERVAL_S: Final = 5  # after a failed refresh
 KMS_DEADLINE_S: Final = 5.0
+MAX_SDK_REQUEST_BYTES: Final = 32 * KIB  # to our own child: a ciphertext, credentials at their cap and a context
+SDK_PROBE_DEADLINE_S: Final = 10.0  # a child starts and loads the library, once at boot
 HOLDER_RETRY_S: Final = 1.0  # a holder that failed is not asked earlier, however many requests wait (DO-05)
 IDENTITY_PROVIDER_DEADLINE_S: Final = 8.0
 MAIL_DEADLINE_S: Final = 10.0
@@ -137,6 +139,7 @@ HTTP_IDLE_DEADLINE_S: Final = 45.0
 HTTP_WRITE_DEADLINE_S: Final = 45.0  # an answer that the client does not take
 MAX_AUTH_KEY_CHARS: Final = 132  # `0x` and an uncompressed P-256 point
 MAX_FORWARDED_HOPS: Final = 8
+MAX_LOG_FIELD_CHARS: Final = 256
 MAX_RATE_BUCKETS: Final = 65_536  # per table
 
 # --- host edge: transport, egress, store (VS-03, VS-04, VS-06) ---
@@ -145,6 +148,7 @@ MAX_CONNECT_HEAD_BYTES: Final = 1 * KIB
 MAX_EGRESS_CONNECTIONS: Final = 128
 EGRESS_IDLE_S: Final = 60.0
 EGRESS_LIFETIME_S: Final = 600.0
+MAX_HOLDER_NAME_BYTES: Final = 255
 MAX_STORE_WAITING: Final = 4096  # calls queued for the store's threads
 MAX_STORE_BATCH: Final = 256  # calls that share one transaction
 HEALTH_DEADLINE_S: Final = 3.0

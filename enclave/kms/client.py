@@ -10,7 +10,6 @@ import asyncio
 import base64
 import binascii
 import json
-import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
@@ -18,17 +17,16 @@ from typing import Any, Final
 from enclave.config import Holder
 from enclave.errors import EgressError, KmsError, PortError
 from enclave.kms import sigv4
+from enclave.kms.hints import CredentialsOf, fetch_hint
 from enclave.kms.recipient import RecipientKey
 from enclave.net import http
 from enclave.ports import Clock, DataKey, Egress
 from enclave.secret import Secret
 from protocol import canonical_json, limits
 from protocol.errors import ProtocolError
-from protocol.services import Credentials
 
 _PORT: Final = 443
 _RECIPIENT_ALGORITHM: Final = "RSAES_OAEP_SHA_256"
-_HEADER_TEXT: Final = re.compile(r"[!-~]+\Z")
 
 _REFUSALS: Final = {
     "AccessDeniedException": "kms-denied",
@@ -56,7 +54,7 @@ class HttpsKms:
         clock: Clock,
         recipient: RecipientKey,
         attest: Callable[[bytes], Awaitable[bytes]],
-        credentials: Callable[[str], Awaitable[Credentials]],
+        credentials: CredentialsOf,
     ) -> None:
         """`attest` gives a document that carries the public key it is passed; `credentials` asks for a holder by name.
 
@@ -112,7 +110,7 @@ class HttpsKms:
             region=holder.region,
             operation=operation,
             body=body,
-            credentials=await self._hint(holder),
+            credentials=await fetch_hint(self._credentials, holder.name),
             wall_ms=self._clock.wall_ms(),
         )
         try:
@@ -130,16 +128,6 @@ class HttpsKms:
             )
         except EgressError as error:  # its codes are stable as well: tls-certificate, egress-refused, ...
             raise KmsError(f"kms-{error.code}") from None
-
-    async def _hint(self, holder: Holder) -> Credentials:
-        try:
-            credentials = await self._credentials(holder.name)
-        except PortError:
-            raise KmsError("kms-credentials") from None
-        texts = (credentials.access_key_id, credentials.secret_access_key, credentials.session_token or "-")
-        if not all(map(_HEADER_TEXT.match, texts)):  # they become header values
-            raise KmsError("kms-credentials")
-        return credentials
 
 
 def parse_reply(response: http.HttpResponse, key_arn: str) -> dict[str, Any]:
