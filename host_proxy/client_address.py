@@ -1,8 +1,8 @@
 """Who a request comes from, for rates and caps: the peer, or what a trusted proxy in front says.
 
-Trust side: host. `X-Forwarded-For` is read only when the peer lies in a configured network, from its end, up to the first
-hop that is not such a proxy itself; anything a client wrote further left is ignored. IPv6 clients count by /64, the
-smallest network that one customer gets.
+Trust side: host. `X-Forwarded-For` is read only when the peer lies in a configured network, from its end, up to the
+first hop that is not such a proxy itself; anything a client wrote further left is ignored. IPv6 clients count by /64,
+the smallest network that one customer gets.
 """
 
 import ipaddress

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Annotated, Final
 
@@ -22,11 +23,25 @@ from host_proxy.metrics import Metrics
 from host_proxy.transport import open_connection
 from protocol import errors, limits
 from protocol.addresses import Address
-from protocol.errors import ProtocolError
+from protocol.errors import ErrorCode, ProtocolError
 from protocol.frames import Request, Response
 
 _RECONNECT_FIRST_S: Final = 0.05
 _RECONNECT_CAP_S: Final = 2.0
+_SWEEP_S: Final = 0.1
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A request under way. Times are the loop's."""
+
+    answer: asyncio.Future[Response]
+    sent_at: float
+    expires_at: float
+
+    def refuse(self, error: ErrorCode) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(Refused(error))
 
 
 class _Session(FrameProtocol):
@@ -35,7 +50,8 @@ class _Session(FrameProtocol):
     def __init__(self) -> None:
         super().__init__()
         self._ids = count(1)
-        self._waiting: dict[int, tuple[asyncio.Future[Response], float]] = {}
+        self._waiting: dict[int, _Waiting] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
         self._born_at = self._loop.time()
         self.over: asyncio.Future[str] = self._loop.create_future()
 
@@ -53,35 +69,41 @@ class _Session(FrameProtocol):
             self.send(Request(id_, method, headers, body))
         except ProtocolError:
             raise Refused(errors.REQUEST_TOO_LARGE) from None
-        answer: asyncio.Future[Response] = self._loop.create_future()
-        self._waiting[id_] = answer, self._loop.time()
-        timer = self._loop.call_later(deadline_s, self._expire, id_)
+        now = self._loop.time()
+        waiting = self._waiting[id_] = _Waiting(self._loop.create_future(), now, now + deadline_s)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
         try:
-            return await answer
+            return await waiting.answer
         finally:
-            timer.cancel()
             self._waiting.pop(id_, None)
 
     def message_received(self, message: Request | Response) -> None:
         if isinstance(message, Request):
             self.fail("link-unexpected-request")
             return
-        answer, _ = self._waiting.get(message.id, (None, 0.0))
-        if answer is not None and not answer.done():
-            answer.set_result(message)
+        waiting = self._waiting.get(message.id)
+        if waiting is not None and not waiting.answer.done():
+            waiting.answer.set_result(message)
 
     def ended(self, code: str) -> None:
-        for answer, _ in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(Refused(errors.ENCLAVE_UNREACHABLE))
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for waiting in self._waiting.values():
+            waiting.refuse(errors.ENCLAVE_UNREACHABLE)
         if not self.over.done():
             self.over.set_result(code)
 
-    def _expire(self, id_: int) -> None:
-        answer, sent_at = self._waiting[id_]
-        if not answer.done():
-            answer.set_exception(Refused(errors.DEADLINE_EXCEEDED))
-        if self.received_at < sent_at:  # not a word for a whole deadline: the peer is gone without saying so
+    def _sweep(self) -> None:
+        # One timer for all: a timer for each request would cost more than the rest of the bookkeeping.
+        now = self._loop.time()
+        silent = False
+        for waiting in self._waiting.values():
+            if waiting.expires_at <= now:
+                waiting.refuse(errors.DEADLINE_EXCEEDED)
+                silent |= self.received_at < waiting.sent_at
+        self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep) if self._waiting else None
+        if silent:  # not a word for a whole deadline: the peer is gone without saying so
             self.fail("link-silent")
 
 
@@ -115,7 +137,7 @@ class EnclaveLink:
     async def call(
         self, method: str, headers: Mapping[str, str], body: bytes, *, deadline_s: float = limits.REQUEST_DEADLINE_S
     ) -> Response:
-        """The worker's answer. `Refused` with `ENCLAVE_UNREACHABLE`, `BUSY`, `DEADLINE_EXCEEDED`, `REQUEST_TOO_LARGE`."""
+        """The worker's answer; `Refused`: `ENCLAVE_UNREACHABLE`, `BUSY`, `DEADLINE_EXCEEDED`, `REQUEST_TOO_LARGE`."""
         if self._session is None:
             raise Refused(errors.ENCLAVE_UNREACHABLE)
         return await self._session.call(method, headers, body, deadline_s)

@@ -41,7 +41,11 @@ class StoreConflict(StoreFault):
 
 
 class CredentialsFault(HostError):
-    """No credentials for a holder (`credentials-…`)."""
+    """No credentials for a holder (`credentials-…`). `holder` is empty unless it is a configured name."""
+
+    def __init__(self, code: str, holder: str = "") -> None:
+        super().__init__(code, holder)
+        self.holder = holder
 
 
 class EgressRefused(HostError):

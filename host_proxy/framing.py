@@ -1,11 +1,12 @@
 """One end of one frame connection on an event loop: bytes to messages and back, with the deadlines of VS-03.
 
-Trust side: host; the peer is the enclave, or whoever reached the port in its name. `protocol.frames` judges the bytes,
-this class owns the socket: a frame that began must end within `FRAME_DEADLINE_S`, and a peer that takes no answers for as
-long is cut off. A failed connection is never used again.
+Trust side: host; the peer is the enclave, or whoever reached the port in its name. `protocol.frames` judges the
+bytes, this class owns the socket: a frame that began must end within `FRAME_DEADLINE_S`, and a peer that takes no
+answers for as long is cut off. A failed connection is never used again.
 """
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Final, cast
 
 from protocol import limits
@@ -15,38 +16,49 @@ from protocol.frames import FrameConnection, Request, Response, encode
 _WRITE_BUFFER_BYTES: Final = 4 * limits.MAX_FRAME_BYTES
 
 
-class FrameProtocol(asyncio.Protocol):
+class FrameProtocol(asyncio.Protocol, ABC):
     """Subclasses implement `message_received` and `ended`."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._frames = FrameConnection()
         self._transport: asyncio.Transport | None = None
+        self._outgoing: list[bytes] = []
         self._frame_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._code = "link-closed"
         self.writable = True
         self.received_at = self._loop.time()
 
+    @abstractmethod
     def message_received(self, message: Request | Response) -> None:
         """One whole message of the peer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ended(self, code: str) -> None:
         """The connection is gone; called once."""
-        raise NotImplementedError
 
     def send(self, message: Request | Response) -> None:
         """Queues one frame; `ProtocolError` when the message breaks a limit of frames."""
-        frame = encode(message)
-        if self._transport is not None:
-            self._transport.write(frame)
+        self._outgoing.append(encode(message))
+        if len(self._outgoing) == 1:  # whatever is sent in this turn of the loop shares one system call
+            self._loop.call_soon(self._flush)
 
     def fail(self, code: str) -> None:
         """Cuts the connection off; `code` is what `ended` will be told."""
         self._code = code
         if self._transport is not None:
             self._transport.abort()
+
+    def pause_reading(self) -> None:
+        """Takes no further messages for now."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Takes messages again."""
+        if self._transport is not None:
+            self._transport.resume_reading()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -63,7 +75,7 @@ class FrameProtocol(asyncio.Protocol):
             self.message_received(message)
         self._watch_partial_frame(fresh=bool(messages))
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         self._transport = None
         self.writable = False
         for timer in (self._frame_timer, self._write_timer):
@@ -79,6 +91,11 @@ class FrameProtocol(asyncio.Protocol):
         self.writable = True
         if self._write_timer is not None:
             self._write_timer.cancel()
+
+    def _flush(self) -> None:
+        if self._transport is not None:
+            self._transport.write(b"".join(self._outgoing))
+        self._outgoing.clear()
 
     def _watch_partial_frame(self, *, fresh: bool) -> None:
         if self._frame_timer is not None:

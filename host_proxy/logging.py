@@ -1,7 +1,7 @@
 """Structured logs: a closed list of events, each with its closed list of fields (LP-01, LP-02).
 
-Trust side: host. What is not on the list cannot be logged: no bodies, no headers, no texts of exceptions. Client addresses
-appear only as pseudonyms that change with the process and every day (LP-05).
+Trust side: host. What is not on the list cannot be logged: no bodies, no headers, no texts of exceptions. Client
+addresses appear only as pseudonyms that change with the process and every day (LP-05).
 """
 
 import hmac
@@ -10,23 +10,24 @@ import sys
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import IO, Any, Final
+from typing import Any, Final, TextIO
 
 import structlog
 
-MAX_FIELD_CHARS: Final = 256
+from protocol import limits
+
 _DAY_S: Final = 86_400
 _PSEUDONYM_HEX: Final = 16
 
-# event: (level, fields)
+# Each event with its level and the fields it may have.
 EVENTS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
-    "host.started": ("info", frozenset({"address", "metrics_address", "workers"})),
+    "host.started": ("info", frozenset({"port", "metrics_port", "workers"})),
     "host.stopping": ("info", frozenset()),
     "host.stopped": ("info", frozenset({"cut_off"})),
     "http.failed": ("warning", frozenset({"route", "status", "code", "client", "duration_ms"})),
     "link.connected": ("info", frozenset({"worker"})),
     "link.lost": ("warning", frozenset({"worker", "code"})),
-    "enclave.started": ("info", frozenset({"cid"})),
+    "enclave.started": ("info", frozenset()),
     "enclave.ended": ("error", frozenset({"code", "retry_s"})),
     "egress.closed": ("info", frozenset({"destination", "sent_bytes", "received_bytes", "duration_ms", "code"})),
     "egress.refused": ("warning", frozenset({"destination", "code"})),
@@ -48,7 +49,7 @@ class Log:
     `strict` (tests) raises `UnknownLogField`; otherwise the offending part is left out and `log.refused` says so.
     """
 
-    def __init__(self, stream: IO[str] | None = None, *, strict: bool = False) -> None:
+    def __init__(self, stream: TextIO | None = None, *, strict: bool = False) -> None:
         self._strict = strict
         self._logger: Any = structlog.wrap_logger(
             structlog.PrintLogger(stream or sys.stderr),
@@ -92,7 +93,7 @@ class Pseudonyms:
 
 
 def _bounded(value: str | float | bool | None) -> str | float | bool | None:
-    return value[:MAX_FIELD_CHARS] if isinstance(value, str) else value
+    return value[: limits.MAX_LOG_FIELD_CHARS] if isinstance(value, str) else value
 
 
 def _last_line(traceback: TracebackType | None) -> str:

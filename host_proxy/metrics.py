@@ -27,9 +27,7 @@ class Metrics:
     def __init__(self, *, destinations: Iterable[str] = (), workers: int = 1) -> None:
         self.registry = registry = CollectorRegistry()
         self._destinations = frozenset(destinations)
-        requests = Counter(
-            f"{PREFIX}_http_requests", "Answers to clients", ["service", "status"], registry=registry
-        )
+        requests = Counter(f"{PREFIX}_http_requests", "Answers to clients", ["service", "status"], registry=registry)
         seconds = Histogram(
             f"{PREFIX}_http_seconds", "Time to answer", ["service"], buckets=_SECONDS, registry=registry
         )

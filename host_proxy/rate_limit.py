@@ -1,7 +1,7 @@
 """Token buckets by key, in a table that cannot grow and from which nobody can push anybody out (DO-02, DO-08).
 
-Trust side: host. Only a bucket that has filled up again is forgotten, which changes nothing for its owner. While the table
-is full of others, new keys share one bucket.
+Trust side: host. Only a bucket that has filled up again is forgotten, which changes nothing for its owner. While the
+table is full of others, new keys share one bucket.
 """
 
 import time

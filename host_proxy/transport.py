@@ -165,7 +165,7 @@ async def _connect(sock: socket.socket, target: Any) -> None:
     if code == errno.EINPROGRESS:
         loop = asyncio.get_running_loop()
         writable = loop.create_future()
-        loop.add_writer(sock.fileno(), lambda: writable.done() or writable.set_result(None))
+        loop.add_writer(sock.fileno(), _resolve, writable)
         try:
             await writable
         finally:
@@ -173,6 +173,11 @@ async def _connect(sock: socket.socket, target: Any) -> None:
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         raise OSError(code, os.strerror(code))
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 async def _shake_hands(sock: socket.socket, hello: bytes) -> None:

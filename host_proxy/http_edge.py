@@ -1,0 +1,240 @@
+"""The HTTP/1.1 edge: uvicorn's parser and cycle, with the refusals, caps and deadlines that it lacks (VS-03 to VS-05).
+
+Trust side: host, first contact with strangers. llhttp refuses most malformed messages; on top, a request must have an
+origin-form target and one Host, at most one plain length, no upgrade, and a bounded head. Whatever is refused here
+gets the JSON error body and the end of the connection. Sources: RFC 9112 sections 3.2, 6 and 9;
+identity-instrument.md 1.2.
+"""
+
+import asyncio
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from host_proxy import cors
+from host_proxy.client_address import ClientAddresses, normalized
+from host_proxy.http import error_reply
+from host_proxy.metrics import Metrics
+from protocol import errors, limits
+from protocol.errors import ErrorCode
+
+_DIGITS: Final = re.compile(rb"[0-9]{1,20}\Z")
+_HEADER_OVERHEAD_BYTES: Final = 4  # `: ` and the line's end
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds; the defaults are the table's, tests shorten them."""
+
+    head_s: float = limits.HTTP_HEAD_DEADLINE_S
+    message_s: float = limits.HTTP_MESSAGE_DEADLINE_S
+    idle_s: float = limits.HTTP_IDLE_DEADLINE_S
+    write_s: float = limits.HTTP_WRITE_DEADLINE_S
+
+
+@dataclass(slots=True)
+class Door:
+    """How many connections there are, in total and from each client, and whether one more may come in (VS-04)."""
+
+    clients: ClientAddresses
+    metrics: Metrics | None = None
+    max_total: int = limits.MAX_HTTP_CONNECTIONS
+    max_per_client: int = limits.MAX_HTTP_CONNECTIONS_PER_CLIENT
+    total: int = 0
+    by_client: dict[str, int] = field(default_factory=dict)
+    empty: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def enter(self, peer: str) -> bool:
+        """Counts a connection in; False when it is one too many. Each `enter` needs its `leave`."""
+        client = normalized(peer) or peer
+        self.total += 1
+        self.empty.clear()
+        self.by_client[client] = self.by_client.get(client, 0) + 1
+        self._observe()
+        crowded = self.by_client[client] > self.max_per_client and not self.clients.is_proxy(peer)
+        return self.total <= self.max_total and not crowded
+
+    def leave(self, peer: str) -> None:
+        """Counts a connection out."""
+        client = normalized(peer) or peer
+        self.total -= 1
+        if not self.total:
+            self.empty.set()
+        self.by_client[client] -= 1
+        if not self.by_client[client]:
+            del self.by_client[client]
+        self._observe()
+
+    def refused(self) -> None:
+        """Counts a message that was refused before it reached a route."""
+        if self.metrics is not None:
+            self.metrics.refused_messages.inc()
+
+    def _observe(self) -> None:
+        if self.metrics is not None:
+            self.metrics.connections.set(self.total)
+
+
+class _Malformed(Exception):
+    """Raised inside a parser callback, which makes the parser give up."""
+
+
+class EdgeProtocol(HttpToolsProtocol):
+    """One client connection."""
+
+    def __init__(self, config: uvicorn.Config, state: ServerState, door: Door) -> None:
+        super().__init__(config, state, {})
+        self.access_log = False
+        self._door = door
+        self._peer = ""
+        self._refusal = errors.BAD_REQUEST
+        self._running: RequestResponseCycle | None = None
+        self._idle_since = self.loop.time()
+        self._message_since: float | None = None
+        self._stalled_since: float | None = None
+        self._in_head = False
+        self._message_bytes = 0
+
+    # --- connection ---
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._peer = self.client[0] if self.client else ""
+        if not self._door.enter(self._peer):
+            self._refuse(errors.BUSY)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._door.leave(self._peer)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        for start in range(0, len(data), limits.MAX_HTTP_HEAD_BYTES):  # nearly always one slice
+            piece = data[start : start + limits.MAX_HTTP_HEAD_BYTES]
+            self._message_bytes += len(piece)
+            super().data_received(piece)
+            if self._message_since is not None:
+                cap = limits.MAX_HTTP_HEAD_BYTES if self._in_head else limits.MAX_HTTP_MESSAGE_BYTES
+                if self._message_bytes > cap:
+                    self._refuse(errors.REQUEST_TOO_LARGE)
+            if self.transport.is_closing():
+                return
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's text; ours is the table's
+        """uvicorn's answer to whatever its parser refused."""
+        self._refuse(self._refusal)
+
+    # --- parser callbacks ---
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._message_since = self.loop.time()
+        self._in_head = True
+        self._message_bytes = 0
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        size = len(self.url) + sum(len(name) + len(value) + _HEADER_OVERHEAD_BYTES for name, value in self.headers)
+        if size > limits.MAX_HTTP_HEAD_BYTES or len(self.headers) > limits.MAX_HTTP_HEADERS:
+            self._give_up(errors.REQUEST_TOO_LARGE)
+        if not self._is_wellformed():
+            self._give_up(errors.BAD_REQUEST)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._message_since = None
+
+    def _is_wellformed(self) -> bool:
+        """What llhttp leaves open. Two lengths, or two ways to say one, are how requests are smuggled."""
+        hosts = framings = 0
+        for name, value in self.headers:
+            if name == b"host":
+                hosts += 1
+            elif name == b"content-length":
+                framings += 1 if _DIGITS.match(value) else 2
+            elif name == b"transfer-encoding":
+                framings += 1 if value.lower() == b"chunked" and self.parser.get_http_version() == "1.1" else 2
+            elif name == b"upgrade":
+                return False
+        return self.url.startswith(b"/") and hosts == 1 and framings <= 1
+
+    # --- requests under way ---
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, without its timer: `check_deadlines` ends idle connections."""
+        self._idle_since = self.loop.time()
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+
+    def check_deadlines(self, now: float, deadlines: Deadlines) -> None:
+        """Called for every connection about once a second."""
+        if self.transport.is_closing() or self.transport.get_write_buffer_size() > 0:
+            self._stalled_since = now if self._stalled_since is None else self._stalled_since
+            if now - self._stalled_since > deadlines.write_s:
+                self.transport.abort()
+            return
+        self._stalled_since = None
+        if self._message_since is not None:
+            if now - self._message_since > (deadlines.head_s if self._in_head else deadlines.message_s):
+                self._refuse(errors.DEADLINE_EXCEEDED)
+        elif not self._is_answering() and now - self._idle_since > deadlines.idle_s:
+            self.transport.close()
+
+    # --- refusals ---
+
+    def _give_up(self, error: ErrorCode) -> None:
+        self._refusal = error
+        raise _Malformed
+
+    def _is_answering(self) -> bool:
+        return self._running is not None and not self._running.response_complete
+
+    def _refuse(self, error: ErrorCode) -> None:
+        """Answers what arrived last with `error`, and closes.
+
+        An earlier request that is still being answered gets its answer first; then the connection ends without another
+        word, because an answer out of turn would be taken for a different request's.
+        """
+        if self.transport.is_closing():
+            return
+        self._door.refused()
+        self._message_since = None
+        running = self._running
+        if running is not None and not running.response_complete:
+            if running is not self.cycle or not running.more_body:
+                self.pipeline.clear()
+                running.keep_alive = False
+                self.flow.pause_reading()
+                return
+            running.disconnected = True
+            running.message_event.set()
+            if running.response_started:
+                self.transport.abort()
+                return
+        self.transport.write(self._refusal_bytes(error))
+        self.transport.close()
+
+    def _refusal_bytes(self, error: ErrorCode) -> bytes:
+        reply = error_reply(error)
+        origin = next((value for name, value in self.headers or [] if name == b"origin"), None)
+        headers = [
+            *self.server_state.default_headers,
+            *reply.headers,
+            *cors.response_headers(origin),
+            (b"content-length", b"%d" % len(reply.body)),
+            (b"connection", b"close"),
+        ]
+        return STATUS_LINE[reply.status] + b"".join(b"%b: %b\r\n" % pair for pair in headers) + b"\r\n" + reply.body

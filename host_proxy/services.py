@@ -1,0 +1,159 @@
+"""The frame server on `SERVICES_PORT`: the enclave's store and its credential hints (protocol.services).
+
+Trust side: host; the peer is the enclave, or whoever holds the port in its name, so every call is parsed strictly and
+bounded. Failures are answered as a status without a body; what happened is in the host's log under a stable code.
+"""
+
+import asyncio
+from http import HTTPStatus
+
+from host_proxy.credentials import CredentialsProvider
+from host_proxy.errors import CredentialsFault, StoreConflict, StoreFault
+from host_proxy.framing import FrameProtocol
+from host_proxy.logging import Log
+from host_proxy.metrics import Metrics
+from host_proxy.store import Store
+from host_proxy.transport import Listener
+from protocol import limits, services
+from protocol.addresses import SERVICES_PORT, Address
+from protocol.errors import ProtocolError
+from protocol.frames import Request, Response
+
+
+class Services:
+    """The listener and its connections."""
+
+    def __init__(self, *, store: Store, credentials: CredentialsProvider, log: Log, metrics: Metrics) -> None:
+        self._store = store
+        self._credentials = credentials
+        self._log = log
+        self._metrics = metrics
+        self._listener: Listener | None = None
+        self.connections: set[ServiceConnection] = set()
+
+    def start(self, guest: Address) -> None:
+        """Listens for `guest`; `TransportError`."""
+        self._listener = Listener(guest, SERVICES_PORT, lambda: ServiceConnection(self))
+
+    async def close(self) -> None:
+        """Stops listening and ends all connections; calls under way are abandoned unanswered."""
+        if self._listener is not None:
+            self._listener.close()
+        tasks = [task for connection in list(self.connections) for task in connection.close()]
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def closed(self, connection: "ServiceConnection", code: str) -> None:
+        """A connection ended; anything but its plain end is worth a line."""
+        self.connections.discard(connection)
+        if code != "link-closed":
+            self._log.event("services.closed", code=code)
+
+    async def answer(self, request: Request) -> tuple[int, bytes]:
+        """Status and body for one call."""
+        try:
+            return await self._dispatch(request)
+        except ProtocolError:
+            return HTTPStatus.BAD_REQUEST, b""
+        except StoreConflict:
+            self._metrics.store_put("conflict")
+            return services.CONFLICT_STATUS, b""
+        except StoreFault as fault:
+            self._metrics.store_put("fault")
+            self._log.event("store.fault", code=fault.code)
+            return HTTPStatus.SERVICE_UNAVAILABLE, b""
+        except CredentialsFault as fault:
+            self._log.event("credentials.fault", code=fault.code, holder=fault.holder)
+            return HTTPStatus.BAD_GATEWAY, b""
+        except Exception as error:  # noqa: BLE001  one generic answer, and the service lives (DO-07)
+            self._metrics.faults.inc()
+            self._log.fault("services", error)
+            return HTTPStatus.INTERNAL_SERVER_ERROR, b""
+
+    async def _dispatch(self, request: Request) -> tuple[int, bytes]:
+        match request.method:
+            case services.STORE_GET:
+                records = await self._store.get(services.decode_keys(request.body))
+                return HTTPStatus.OK, services.encode_records(records)
+            case services.STORE_PUT:
+                await self._store.put(services.decode_writes(request.body))
+                self._metrics.store_put("ok")
+                return HTTPStatus.OK, b""
+            case services.CREDENTIALS:
+                credentials = await self._credentials.credentials(_holder_name(request.body))
+                return HTTPStatus.OK, services.encode_credentials(credentials)
+        return HTTPStatus.NOT_FOUND, b""
+
+
+class ServiceConnection(FrameProtocol):
+    """One connection of the enclave: many calls at once, answers in the order in which they are ready."""
+
+    def __init__(self, owner: Services) -> None:
+        super().__init__()
+        self._owner = owner
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if len(self._owner.connections) >= limits.MAX_CONNECTIONS:
+            self.fail("services-too-many-connections")
+            return
+        self._owner.connections.add(self)
+        self._arm_idle_timer()
+
+    def message_received(self, message: Request | Response) -> None:
+        if isinstance(message, Response):
+            self.fail("services-unexpected-response")
+            return
+        if len(self._tasks) >= limits.MAX_IN_FLIGHT:
+            self.send(Response(message.id, HTTPStatus.SERVICE_UNAVAILABLE))
+            return
+        task = self._loop.create_task(self._answer(message))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.pause_reading()  # no new work for a peer that does not take what is ready
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.resume_reading()
+
+    def ended(self, code: str) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self._owner.closed(self, code)
+
+    def close(self) -> list[asyncio.Task[None]]:
+        """Cuts the connection; the calls that were under way, cancelled."""
+        self.fail("link-closed")
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        return tasks
+
+    async def _answer(self, request: Request) -> None:
+        status, body = await self._owner.answer(request)
+        try:
+            self.send(Response(request.id, status, {}, body))
+        except ProtocolError:  # more records than one frame holds
+            self.send(Response(request.id, HTTPStatus.REQUEST_ENTITY_TOO_LARGE))
+
+    def _arm_idle_timer(self) -> None:
+        self._idle_timer = self._loop.call_later(limits.IDLE_DEADLINE_S, self._check_idle)
+
+    def _check_idle(self) -> None:
+        if not self._tasks and self._loop.time() - self.received_at >= limits.IDLE_DEADLINE_S:
+            self.fail("link-closed")
+        else:
+            self._arm_idle_timer()
+
+
+def _holder_name(body: bytes) -> str:
+    if len(body) > limits.MAX_HOLDER_NAME_BYTES:
+        raise ProtocolError("services-holder")
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ProtocolError("services-holder") from None

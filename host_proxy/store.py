@@ -1,0 +1,238 @@
+"""The store of sealed records on SQLite: compare-and-set, all or nothing, durable before the answer (design section 8).
+
+Trust side: host. Values are opaque; nothing here needs to be right for a secret to stay secret, and a store that lies
+is caught by versions inside the enclave. One thread owns the writing connection and commits everything that waits
+together, so that many callers share one flush to disk; each call has its own savepoint, so one conflict sinks nobody
+else. A second thread reads. Measured alternatives: dependencies.md section 6.
+"""
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from host_proxy.errors import StoreConflict, StoreFault
+from protocol import limits
+from protocol.services import RecordKey, StoredRecord, Write
+
+_APPLICATION_ID: Final = 0x43484E43  # "CHNC" in the file's header: another program's database is refused
+_BUSY_S: Final = 2.0
+_SCHEMA: Final = "host_proxy.schema"
+
+_Job = TypeVar("_Job")
+_Answer = TypeVar("_Answer")
+
+
+class Store(Protocol):
+    """Opaque records under (table, id) with a version. Failures are `StoreFault`."""
+
+    async def get(self, keys: Sequence[RecordKey]) -> list[StoredRecord | None]:
+        """One answer for each key, in order, all of the same moment."""
+        ...
+
+    async def put(self, writes: Sequence[Write]) -> None:
+        """All of `writes`, durable on return, or none of them: `StoreConflict`."""
+        ...
+
+    async def check(self) -> None:
+        """Returns when reading and writing still work."""
+        ...
+
+    async def close(self) -> None:
+        """Finishes what waits and lets go of the files."""
+        ...
+
+
+class SqliteStore:
+    """`Store` in one SQLite file (WAL, synchronous=FULL). `observe_commit` is told how many calls shared a commit."""
+
+    def __init__(self, path: Path, *, observe_commit: Callable[[int], None] = lambda _: None) -> None:
+        self._observe_commit = observe_commit
+        with _faults("store-open"):
+            self._writer = _connected(path)
+            _migrate(self._writer)
+            self._reader = _connected(path)
+            self._reader.execute("PRAGMA query_only = ON")
+        self._puts = _Lane("store-writer", self._write_all)
+        self._gets = _Lane("store-reader", self._read_all)
+
+    async def get(self, keys: Sequence[RecordKey]) -> list[StoredRecord | None]:
+        return await self._gets.submit(tuple(keys))
+
+    async def put(self, writes: Sequence[Write]) -> None:
+        await self._puts.submit(tuple(writes))
+
+    async def check(self) -> None:
+        await asyncio.gather(self._gets.submit(()), self._puts.submit(()))
+
+    async def close(self) -> None:
+        await asyncio.gather(self._puts.close(), self._gets.close())
+        with contextlib.suppress(sqlite3.Error):
+            self._writer.close()
+            self._reader.close()
+
+    def _read_all(self, calls: list[tuple[RecordKey, ...]]) -> list[list[StoredRecord | None] | Exception]:
+        with _faults("store-read"), _transaction(self._reader, "DEFERRED"):
+            return [[self._read(key) for key in keys] for keys in calls]
+
+    def _read(self, key: RecordKey) -> StoredRecord | None:
+        row = self._reader.execute(
+            "SELECT version, value FROM record WHERE name = ? AND id = ?", (key.table, key.id)
+        ).fetchone()
+        return None if row is None else StoredRecord(*row)
+
+    def _write_all(self, calls: list[tuple[Write, ...]]) -> list[Exception | None]:
+        with _faults("store-write"):
+            with _transaction(self._writer, "IMMEDIATE"):
+                answers = [self._write(writes) for writes in calls]
+            self._observe_commit(len(calls))
+            return answers
+
+    def _write(self, writes: tuple[Write, ...]) -> Exception | None:
+        self._writer.execute("SAVEPOINT call")
+        for write in writes:
+            if not self._compare_and_set(write):
+                self._writer.execute("ROLLBACK TO call")
+                self._writer.execute("RELEASE call")
+                return StoreConflict()
+        self._writer.execute("RELEASE call")
+        return None
+
+    def _compare_and_set(self, write: Write) -> bool:
+        key = (write.key.table, write.key.id)
+        if write.expected_version == 0:
+            cursor = self._writer.execute(
+                "INSERT INTO record (name, id, version, value) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                (*key, write.new_version, write.value),
+            )
+        else:
+            cursor = self._writer.execute(
+                "UPDATE record SET version = ?, value = ? WHERE name = ? AND id = ? AND version = ?",
+                (write.new_version, write.value, *key, write.expected_version),
+            )
+        return cursor.rowcount == 1
+
+
+class _Lane(Generic[_Job, _Answer]):
+    """A thread that takes all waiting jobs at once. `work` gives an answer or exception for each, or raises for all."""
+
+    def __init__(self, name: str, work: Callable[[list[_Job]], list[_Answer | Exception]]) -> None:
+        self._work = work
+        self._queue: queue.SimpleQueue[tuple[_Job, asyncio.Future[_Answer]] | None] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        self._waiting = 0
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def submit(self, job: _Job) -> asyncio.Future[_Answer]:
+        """The job's answer; `StoreFault("store-busy")` when too many wait already."""
+        if self._closed:
+            raise StoreFault("store-closed")
+        if self._waiting >= limits.MAX_STORE_WAITING:
+            raise StoreFault("store-busy")
+        self._waiting += 1
+        answer: asyncio.Future[_Answer] = self._loop.create_future()
+        self._queue.put((job, answer))
+        return answer
+
+    async def close(self) -> None:
+        """Returns when all jobs are done and the thread has ended."""
+        self._closed = True
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            try:
+                answers = self._work([job for job, _ in batch])
+            except Exception as error:  # noqa: BLE001  every caller learns; the thread lives
+                answers = [error] * len(batch)
+            futures = [answer for _, answer in batch]
+            with contextlib.suppress(RuntimeError):  # the loop is gone, and with it everybody who waits
+                self._loop.call_soon_threadsafe(self._deliver, futures, answers)
+
+    def _next_batch(self) -> list[tuple[_Job, asyncio.Future[_Answer]]]:
+        """At least one job, or nothing when the lane is closed."""
+        batch = []
+        item = self._queue.get()
+        while item is not None:
+            batch.append(item)
+            if len(batch) == limits.MAX_STORE_BATCH:
+                return batch
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return batch
+        if batch:
+            self._queue.put(None)  # the end, seen too early: once more after this batch
+        return batch
+
+    def _deliver(self, futures: list[asyncio.Future[_Answer]], answers: list[_Answer | Exception]) -> None:
+        self._waiting -= len(futures)
+        for future, answer in zip(futures, answers, strict=True):
+            if future.done():  # the caller gave up
+                continue
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
+    _refuse_foreign(connection)
+    path.chmod(0o600)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _refuse_foreign(connection: sqlite3.Connection) -> None:
+    """Touches no database but an empty one and our own."""
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables and _pragma(connection, "application_id") != _APPLICATION_ID:
+        raise StoreFault("store-foreign-file")
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Brings the file to the newest schema, one numbered step after the other; a newer one is refused."""
+    steps = sorted(entry.name for entry in resources.files(_SCHEMA).iterdir() if entry.name.endswith(".sql"))
+    version = _pragma(connection, "user_version")
+    if version > len(steps):
+        raise StoreFault("store-newer-schema")
+    for number, name in enumerate(steps[version:], start=version + 1):
+        script = resources.files(_SCHEMA).joinpath(name).read_text(encoding="ascii")
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {script}; PRAGMA application_id = {_APPLICATION_ID};"
+            f" PRAGMA user_version = {number}; COMMIT"
+        )
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> Any:
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextlib.contextmanager
+def _faults(code: str) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError):
+        raise StoreFault(code) from None
