@@ -79,7 +79,7 @@ class _Handshake(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._deadline = asyncio.get_running_loop().call_later(self._deadline_s, self._transport.abort)
-        if not _is_same_user(transport.get_extra_info("socket")):  # stands in for the check of the peer's CID (VS-01)
+        if not peer_is_parent(transport.get_extra_info("socket")):
             self._transport.abort()
 
     def connection_lost(self, _: Exception | None) -> None:
@@ -108,6 +108,7 @@ class _Handshake(asyncio.Protocol):
             protocol.data_received(early)
 
 
-def _is_same_user(sock: socket.socket) -> bool:
+def peer_is_parent(sock: socket.socket) -> bool:
+    """Whether the other end runs as the same user: stands in for the check of the peer's CID (VS-01)."""
     _, uid, _ = _PEER.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
     return bool(uid == os.getuid())
