@@ -49,7 +49,7 @@ def encode(message: Request | Response) -> bytes:
         case Request(id=id_, method=method, headers=headers, body=body):
             fields = [_REQUEST, id_, method, dict(headers), body]
         case Response(id=id_, status=status, headers=headers, body=body):
-            fields = [_RESPONSE, id_, status, dict(headers), body]
+            fields = [_RESPONSE, id_, int(status), dict(headers), body]
     _message(fields)
     payload = cbor.dumps(fields)
     if len(payload) > limits.MAX_FRAME_BYTES:

@@ -1,0 +1,129 @@
+"""The whole appliance on this machine: stand-ins, staged and measured image, walled-in enclave, host proxy.
+
+The host proxy is the production one; it gets the simulator's launcher, resolver and credentials, and its own store.
+Used by `make run`, `make demo`, the benchmarks and the end-to-end tests.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from host_proxy.app import Host, HostPorts, compose, metrics_for
+from host_proxy.config import Enclave, HostConfig, Rates
+from host_proxy.logging import Log
+from host_proxy.store import SqliteStore, Store
+from simulator import image
+from simulator.image import StagedImage
+from simulator.launcher import SimulatorLauncher
+from simulator.stand_ins import StandIns
+
+SOURCE_ROOT: Final = Path(__file__).resolve().parents[1]
+ROOT_FILE: Final = "simulator-root.der"
+_BOOT_DEADLINE_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What callers choose. `changes` replace members of the measured configuration."""
+
+    listen: str = "127.0.0.1:8080"
+    metrics_listen: str = "127.0.0.1:0"
+    source_root: Path = SOURCE_ROOT
+    pin: bool = True
+    debug: bool = False
+    rates: Rates = field(default_factory=Rates)
+    on_line: Callable[[str], None] = lambda _: None
+    on_mail: Callable[[EmailMessage], None] = lambda _: None
+    log: Log | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+    store: Callable[[Path], Store] = SqliteStore
+
+
+class Appliance:
+    """A running appliance."""
+
+    def __init__(self, stand_ins: StandIns, staged: StagedImage, host: Host, launcher: SimulatorLauncher) -> None:
+        self.stand_ins = stand_ins
+        self.image = staged
+        self.host = host
+        self.launcher = launcher
+
+    @property
+    def url(self) -> str:
+        """Where the API answers."""
+        return f"http://127.0.0.1:{self.host.port}"
+
+    async def health(self) -> dict[str, Any]:
+        """What `/health` says, whatever its status."""
+        async with httpx.AsyncClient() as client:
+            body: dict[str, Any] = (await client.get(f"{self.url}/health")).json()
+            return body
+
+    async def wait_until(self, phase: str = "serving", deadline_s: float = _BOOT_DEADLINE_S) -> dict[str, Any]:
+        """Health, once the enclave is in `phase`; `TimeoutError` with the last health otherwise."""
+        health: dict[str, Any] = {}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                while health.get("phase") != phase:
+                    await asyncio.sleep(0.05)
+                    health = await self.health()
+                return health
+        raise TimeoutError(f"the enclave did not become {phase}: {health}")
+
+
+@contextlib.asynccontextmanager
+async def running(state: Path, options: Options | None = None) -> AsyncIterator[Appliance]:
+    """Start everything with its state in `state`; stop and clean up on leaving. Not yet necessarily serving."""
+    chosen = options or Options()
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)  # noqa: ASYNC240  before anything runs
+    stand_ins = StandIns(state, chosen.on_mail)
+    (state / ROOT_FILE).write_bytes(stand_ins.root.der)
+    # Unix socket paths are short; the folder of the checkout may not be.
+    scratch = Path(tempfile.mkdtemp(prefix="chancery-"))
+    await stand_ins.start()
+    try:
+        config = stand_ins.config_with(chosen.changes)
+        staged = await asyncio.to_thread(image.stage, chosen.source_root, config, scratch / "image")
+        if chosen.pin:
+            stand_ins.pin(staged.pcrs)
+        sockets = scratch / "sockets"
+        sockets.mkdir(mode=0o700)
+        launcher = SimulatorLauncher(staged, stand_ins.pki, sockets, on_line=chosen.on_line, debug=chosen.debug)
+        host = _host(state, chosen, stand_ins, launcher)
+        await host.start()
+        try:
+            yield Appliance(stand_ins, staged, host, launcher)
+        finally:
+            await host.stop()
+    finally:
+        await stand_ins.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _host(state: Path, options: Options, stand_ins: StandIns, launcher: SimulatorLauncher) -> Host:
+    config = HostConfig(
+        version=1,
+        enclave=Enclave(address=launcher.address),
+        store=str(state / "store.sqlite"),
+        listen=options.listen,
+        metrics_listen=options.metrics_listen,
+        destinations=stand_ins.destinations,
+        rates=options.rates,
+        grace_s=2.0,
+    )
+    store = options.store(Path(config.store))
+    ports = HostPorts(launcher=launcher, resolver=stand_ins, credentials=stand_ins, store=store)
+    return compose(config, ports, log=options.log or Log(), metrics=metrics_for(config))
+
+
+def describe(staged: StagedImage) -> dict[str, str]:
+    """The registers of an image as hex, by name."""
+    return {f"PCR{index}": value.hex() for index, value in sorted(staged.pcrs.items())}

@@ -1,0 +1,112 @@
+"""Everything outside the appliance: share holders, identity provider, mail server, and the names that lead to them.
+
+One object for what outlives a boot of the enclave. The TLS authority and the PKI of the security module are two
+different roots, kept in the state folder so that wallets and bundles stay valid over a restart.
+"""
+
+import ipaddress
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any, Final
+
+from attestation.roots import TrustRoot
+from host_proxy.config import Destination
+from host_proxy.egress_policy import Endpoint
+from protocol.services import Credentials
+from simulator import settings
+from simulator.authorization import RegisteredClient
+from simulator.identity_provider import IdentityProvider
+from simulator.kms import server as kms_server
+from simulator.kms.key_policy import pinned_key_policy
+from simulator.kms.service import KmsService
+from simulator.mail import MailSink
+from simulator.pki import NitroPki
+from simulator.tls import TlsAuthority
+
+ROOT_NAME: Final = "Chancery simulator (not hardware)"
+_LOOPBACK: Final = "127.0.0.1"
+_HTTPS: Final = 443
+
+
+class StandIns:
+    """Started with `start`, stopped with `close`."""
+
+    def __init__(self, state: Path, on_mail: Callable[[EmailMessage], None] | None = None) -> None:
+        self.pki = NitroPki(state / "nitro")
+        self.authority = TlsAuthority.load_or_create(state / "tls")
+        self.kms = KmsService(state / "kms", [self.root])
+        self.key_arns = self._keys()
+        self.mail = MailSink(on_message=on_mail)
+        redirects = (f"{settings.ORIGIN}/callback",)
+        client = RegisteredClient(settings.CLIENT_ID, redirects)
+        self.identity_provider = IdentityProvider(settings.ISSUER, [client])
+        self._ports: dict[tuple[str, int], int] = {}
+        self._servers: list[object] = []
+        self._credentials: dict[str, Credentials] = {}
+
+    @property
+    def root(self) -> TrustRoot:
+        """The root of the simulated hardware."""
+        return TrustRoot(ROOT_NAME, self.pki.root_der)
+
+    def config_with(self, changes: Mapping[str, Any]) -> bytes:
+        """The measured configuration of an enclave that lives here, with top-level members replaced."""
+        return settings.measured_config(self.key_arns, self.authority.certificate_pem, **changes)
+
+    @property
+    def destinations(self) -> tuple[Destination, ...]:
+        """The host's egress list; all of it leads to this machine."""
+        return tuple(Destination(host=host, port=port, networks=("127.0.0.0/8",)) for host, port in self._ports)
+
+    def pin(self, pcrs: Mapping[int, bytes]) -> None:
+        """Let every holder's administrator approve exactly this image."""
+        image = {index: pcrs[index] for index in range(3)}
+        for seat, arn in zip(settings.HOLDERS, self.key_arns, strict=True):
+            policy = pinned_key_policy(seat.account, seat.enclave_role, seat.administrator, image)
+            self.kms.set_key_policy(arn, policy)
+
+    async def start(self) -> None:
+        """Listen on free loopback ports."""
+        kms = await kms_server.serve(self.kms, _LOOPBACK, 0, self._context(*self.kms.hosts()))
+        issuer_host = settings.ISSUER.removeprefix("https://")
+        provider = await self.identity_provider.serve(_LOOPBACK, 0, self._context(issuer_host))
+        mail = await self.mail.serve(_LOOPBACK, 0, self._context(settings.MAIL_HOST))
+        self._servers = [kms, provider, mail]
+        self._ports = {(host, _HTTPS): kms.port for host in self.kms.hosts()}
+        self._ports[issuer_host, _HTTPS] = provider.port
+        self._ports[settings.MAIL_HOST, settings.MAIL_PORT] = mail.port
+
+    async def close(self) -> None:
+        """Stop listening."""
+        for server in self._servers:
+            await server.close()  # type: ignore[attr-defined]
+        self._servers.clear()
+
+    async def resolve(self, host: str, port: int) -> Sequence[Endpoint]:
+        """Port `Resolver` of the host: the real names, led here."""
+        if (host, port) not in self._ports or (port == _HTTPS and self.kms.is_down(host)):
+            raise OSError("no such host")
+        return [Endpoint(ipaddress.ip_address(_LOOPBACK), self._ports[host, port])]
+
+    async def credentials(self, holder: str) -> Credentials:
+        """Port `CredentialsProvider` of the host: a session of the role in the holder's account."""
+        if holder not in self._credentials:
+            seat = next(seat for seat in settings.HOLDERS if seat.name == holder)
+            self._credentials[holder] = self.kms.issue_credentials(seat.enclave_role)
+        return self._credentials[holder]
+
+    def _keys(self) -> tuple[str, ...]:
+        """One key for each holder, made at first use under a policy that opens for nobody."""
+        known = {settings.account_of(arn): arn for arn in self.kms.keys()}  # noqa: SIM118  not a mapping
+        for seat in settings.HOLDERS:
+            if seat.account not in known:
+                closed = pinned_key_policy(
+                    seat.account, seat.enclave_role, seat.administrator, dict.fromkeys(range(3), b"\xff" * 48)
+                )
+                known[seat.account] = self.kms.create_key(seat.region, seat.account, closed)
+        return tuple(known[seat.account] for seat in settings.HOLDERS)
+
+    def _context(self, *hosts: str) -> ssl.SSLContext:
+        return self.authority.issue(*hosts).server_context()
