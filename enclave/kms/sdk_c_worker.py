@@ -96,11 +96,12 @@ def _answer(library: SdkLibrary, request: SdkRequest, parent: socket.socket) -> 
 
 
 def _receive(parent: socket.socket) -> bytes:
-    """The next request; empty when the parent has closed the socket."""
+    """The next request; empty, which ends the child, when the parent has closed the socket or sends nonsense."""
     head = parent.recv(LENGTH.size, socket.MSG_WAITALL)
     if len(head) < LENGTH.size:
         return b""
-    return parent.recv(LENGTH.unpack(head)[0], socket.MSG_WAITALL)
+    [size] = LENGTH.unpack(head)
+    return parent.recv(size, socket.MSG_WAITALL) if size <= limits.MAX_SDK_REQUEST_BYTES else b""
 
 
 if __name__ == "__main__":

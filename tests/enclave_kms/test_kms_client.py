@@ -208,6 +208,24 @@ async def test_body_of_another_shape_is_refused(service: Service, body: bytes) -
     await fails_with("kms-reply", service)
 
 
+async def test_reply_at_the_cap_passes_and_one_byte_more_is_refused(service: Service) -> None:
+    reply = json.dumps(service.members).encode()
+    service.body = reply.ljust(limits.MAX_KMS_REPLY_BYTES)
+    (await kms(service).decrypt(HOLDER, b"blob", CONTEXT)).wipe()
+    service.body = reply.ljust(limits.MAX_KMS_REPLY_BYTES + 1)
+    await fails_with("kms-reply", service)
+
+
+async def test_reply_depth_at_the_cap_passes_and_one_more_is_refused(service: Service) -> None:
+    value: Any = 1
+    for _ in range(limits.MAX_KMS_REPLY_DEPTH - 1):
+        value = [value]
+    service.members["New"] = value
+    (await kms(service).decrypt(HOLDER, b"blob", CONTEXT)).wipe()
+    service.members["New"] = [value]
+    await fails_with("kms-reply", service)
+
+
 @pytest.mark.parametrize("media_type", ["", "application/json", "text/html", "application/x-amz-json-1.0"])
 async def test_other_content_type_is_refused(service: Service, media_type: str) -> None:
     service.headers = {"content-type": media_type}

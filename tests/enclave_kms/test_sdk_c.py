@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -172,6 +173,15 @@ def test_largest_request_fits() -> None:
     access = Access("r" * 32, "a" * 107, 2**32 - 2, 3, token, token, "")
     request = sdk_c_worker.SdkRequest(access, "k" * 255, bytes(limits.MAX_KMS_CIPHERTEXT_BYTES), "{}" * 512)
     assert sdk_c_worker.parse_request(request.encode()[4:]) == request
+
+
+def test_request_at_the_cap_is_read_and_one_more_byte_ends_the_child() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(sdk_c_worker.LENGTH.pack(limits.MAX_SDK_REQUEST_BYTES) + bytes(limits.MAX_SDK_REQUEST_BYTES))
+        assert len(sdk_c_worker._receive(theirs)) == limits.MAX_SDK_REQUEST_BYTES
+        ours.sendall(sdk_c_worker.LENGTH.pack(limits.MAX_SDK_REQUEST_BYTES + 1))
+        assert sdk_c_worker._receive(theirs) == b""
 
 
 # --- in child processes, behind the port ---

@@ -19,6 +19,7 @@ MAIL: Final = "tests/enclave_login/test_smtp_mailer.py"
 HOLDERS: Final = "tests/enclave_kms/test_holders.py"
 KMS: Final = "tests/enclave_kms/test_kms_client.py"
 CMS: Final = "tests/enclave_kms/test_cms.py"
+SDK: Final = "tests/enclave_kms/test_sdk_c.py"
 NSM_MESSAGES: Final = "tests/enclave/test_nsm_messages.py"
 NSM_DEVICE: Final = "tests/enclave/test_nsm_device.py"
 
@@ -55,6 +56,10 @@ COVERED: Final[dict[str, str]] = {
     "MAIL_DEADLINE_S": f"{MAIL}::test_silent_server_meets_the_deadline",
     "HOLDER_RETRY_S": f"{HOLDERS}::test_failed_round_is_not_repeated_by_each_request_but_after_a_pause",
     "KMS_DEADLINE_S": f"{KMS}::test_hung_step_ends_at_the_deadline",
+    "MAX_KMS_REPLY_BYTES": f"{KMS}::test_reply_at_the_cap_passes_and_one_byte_more_is_refused",
+    "MAX_KMS_REPLY_DEPTH": f"{KMS}::test_reply_depth_at_the_cap_passes_and_one_more_is_refused",
+    "MAX_SDK_REQUEST_BYTES": f"{SDK}::test_request_at_the_cap_is_read_and_one_more_byte_ends_the_child",
+    "SDK_PROBE_DEADLINE_S": f"{SDK}::test_library_that_hangs_when_loaded_is_refused",
     "MAX_KMS_CIPHERTEXT_BYTES": f"{KMS}::test_ciphertext_blob_at_cap_passes_and_one_more_is_refused",
     "MAX_KMS_ENVELOPE_BYTES": f"{CMS}::test_size_at_cap_passes_and_one_more_is_refused",
     "MAX_ATTESTATION_FIELD_BYTES": f"{NSM_MESSAGES}::test_attestation_field_at_the_cap_passes_and_one_byte_more_is_refused",
@@ -111,8 +116,6 @@ PENDING: Final = frozenset(
         "MAX_POLICY_ENTRIES",
         "MAX_FETCHED_BODY_BYTES",
         "FETCH_DEADLINE_S",
-        "MAX_KMS_REPLY_BYTES",
-        "MAX_KMS_REPLY_DEPTH",
         "MAX_JWKS_BYTES",
         "MAX_JWKS_KEYS",
         "MAX_JWT_BYTES",
