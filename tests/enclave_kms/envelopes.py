@@ -56,19 +56,27 @@ class Parts:
     cipher: bytes = OID_AES256_CBC
     content: bytes | None = None
     recipients: int = 1
-    tail: bytes = b""
+    tail: str = ""
+    """Where to leave something over: `info`, `wrapper`, `enveloped`, `recipient`, `content` or `cipher`."""
 
     def recipient(self) -> bytes:
         hash_part = self.oaep_hash or der(0xA0, _sha256())
         mask = self.mgf or der(0xA1, der(0x30, OID_MGF1 + _sha256()))
         algorithm = der(0x30, self.oaep + der(0x30, hash_part + mask + self.label))
-        return der(0x30, self.recipient_version + self.key_id + algorithm + der(0x04, self.encrypted_key))
+        body = self.recipient_version + self.key_id + algorithm + der(0x04, self.encrypted_key)
+        return der(0x30, body + self._rest("recipient"))
 
     def encode(self) -> bytes:
         content = ber(0xA0, der(0x04, self.ciphertext)) if self.content is None else self.content
-        encrypted = ber(0x30, self.content_kind + der(0x30, self.cipher + der(0x04, self.iv)) + content)
-        body = self.version + der(0x31, self.recipient() * self.recipients) + encrypted + self.tail
-        return ber(0x30, self.kind + ber(0xA0, ber(0x30, body)))
+        cipher = der(0x30, self.cipher + der(0x04, self.iv) + self._rest("cipher"))
+        encrypted = ber(0x30, self.content_kind + cipher + content + self._rest("content"))
+        recipients = der(0x31, self.recipient() * self.recipients)
+        enveloped = ber(0x30, self.version + recipients + encrypted + self._rest("enveloped"))
+        wrapper = ber(0xA0, enveloped + self._rest("wrapper"))
+        return ber(0x30, self.kind + wrapper + self._rest("info"))
+
+    def _rest(self, where: str) -> bytes:
+        return der(0xA1, b"") if self.tail == where else b""
 
 
 def encrypt(content_key: bytes, iv: bytes, plaintext: bytes, *, pad: bytes | None = None) -> bytes:

@@ -340,6 +340,13 @@ async def test_only_holders_among_those_wanted_count(world: World) -> None:
     await refused(keys, among={3, 9})
 
 
+async def test_too_few_wanted_is_refused_without_waiting_for_anybody(world: World) -> None:
+    keys = world.reboot()
+    world.kms.mode = dict.fromkeys(NAMES, "hung")
+    async with asyncio.timeout(1):
+        await refused(keys, among={1})
+
+
 async def test_swapped_blobs_are_refused_and_named(world: World) -> None:
     alpha, beta, gamma = world.wrapped
     world.wrapped = [

@@ -61,6 +61,7 @@ WRONG = {
     "padding of zero bytes": lambda: seal_to(KEY.public_key, PLAIN, pad=bytes(16)),
     "padding with one wrong byte": lambda: seal_to(KEY.public_key, PLAIN, pad=b"\x11" + b"\x10" * 15),
     "padding of one byte": lambda: seal_to(KEY.public_key, PLAIN, pad=b"\x33" * 15 + b"\x01"),
+    "padding and then another block": lambda: seal_to(KEY.public_key, PLAIN, pad=b"\x10" * 32),
     "31 bytes": lambda: seal_to(KEY.public_key, PLAIN[:31]),
     "33 bytes": lambda: seal_to(KEY.public_key, PLAIN + b"\0"),
     "16 bytes": lambda: seal_to(KEY.public_key, PLAIN[:16]),
