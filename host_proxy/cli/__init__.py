@@ -11,9 +11,9 @@ from typing import Final
 import typer
 
 from attestation.roots import AMAZON, TrustRoot
-from host_proxy.cli import exit_codes, run, status
+from host_proxy.cli import exit_codes, login, run, session, sign, status, verify
 
-_COMMANDS: Final = (run, status)
+_COMMANDS: Final = (run, status, login, session, sign, verify)
 _EPILOG: Final = "Exit codes: " + " · ".join(f"{code.value} {code.meaning}" for code in exit_codes.ExitCode)
 
 
@@ -39,6 +39,7 @@ def build_app(trust_roots: Sequence[TrustRoot]) -> typer.Typer:
         """Chancery: a self-hosted signing appliance for AWS Nitro Enclaves.
 
         The host proxy (run, status) carries bytes to and from the enclave and is trusted by nobody.
+        A user's device (login, session, sign) checks the attestation of every answer; verify checks a proof offline.
         Add --json to any command for output that programs read.
         """
         context.obj = CliContext(tuple(trust_roots))
