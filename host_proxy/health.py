@@ -1,7 +1,8 @@
 """What `/health` says: the enclave's own words combined with what the host sees, and how much may still fail.
 
 Trust side: host; it informs operators and load balancers, nothing relies on it. The workers are asked at most once in
-`_FRESH_S`, however many clients ask us (DO-02), and once in `_POLL_S` without any, which also keeps idle links alive.
+`_FRESH_S` (while down: `_FRESH_WHILE_DOWN_S`), however many clients ask us (DO-02), and once in `_POLL_S` without any,
+which also keeps idle links alive.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from protocol import limits
 
 HEALTH_METHOD: Final = "GET /health"
 _FRESH_S: Final = 1.0
+_FRESH_WHILE_DOWN_S: Final = 0.1
 _POLL_S: Final = 10.0
 
 _Text = Annotated[str, msgspec.Meta(max_length=64)]
@@ -96,10 +98,12 @@ class HealthMonitor:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def report(self) -> Report:
-        """The state of at most `_FRESH_S` ago; callers that come together share one question to the workers."""
+        """The state of a moment ago; callers that come together share one question to the workers."""
         loop = asyncio.get_running_loop()
-        if self._report is not None and loop.time() - self._report_at < _FRESH_S:
-            return self._report
+        if self._report is not None:
+            fresh_s = _FRESH_S if self._report.serving else _FRESH_WHILE_DOWN_S
+            if loop.time() - self._report_at < fresh_s:
+                return self._report
         if self._asking is None or self._asking.done():
             self._asking = loop.create_task(self._ask())
         return await asyncio.shield(self._asking)

@@ -20,7 +20,7 @@ from host_proxy.enclave_link import WorkerPool, routing_key
 from host_proxy.errors import Refused
 from host_proxy.health import HealthMonitor
 from host_proxy.logging import Log, Pseudonyms
-from host_proxy.metrics import OTHER, Metrics
+from host_proxy.metrics import OTHER, SERVICES, Metrics
 from host_proxy.rate_limit import TokenBuckets
 from protocol import errors, limits
 from protocol.errors import ErrorCode, error_body
@@ -105,7 +105,8 @@ class Ingress:
         peer = scope["client"][0] if scope["client"] else ""
         forwarded_for = headers.get(b"x-forwarded-for")
         client = self._clients.of(peer, None if forwarded_for is None else forwarded_for.decode("latin-1"))
-        call = _Call(scope["method"], scope["path"], headers, client)
+        # The raw path: the enclave hashes what it is told, so nothing is decoded on the way.
+        call = _Call(scope["method"], scope["raw_path"].decode("latin-1"), headers, client)
         try:
             _check_single(scope["headers"])
             reply = await self._answer(call, receive)
@@ -128,7 +129,7 @@ class Ingress:
         if _is_preflight(call):
             return Reply(204, [])
         if match := _RPC_PATH.match(call.path):
-            call.service = match[1]
+            call.service = match[1] if match[1] in SERVICES else OTHER
             return await self._rpc(call, receive)
         if call.path in ("/status", "/health"):
             call.service = call.path[1:]

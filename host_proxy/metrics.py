@@ -63,9 +63,8 @@ class Metrics:
         self.faults = Counter(f"{PREFIX}_faults", "Exceptions nobody expected", registry=registry)
 
     def request(self, service: str, status: int, seconds: float) -> None:
-        """One answer to a client."""
+        """One answer to a client; `service` is one of `SERVICES` or `OTHER`."""
         label = str(status)
-        service = service if service in SERVICES else OTHER
         self._requests[service, label if label in STATUSES else OTHER].inc()
         self._seconds[service].observe(seconds)
 
