@@ -32,6 +32,7 @@ class Aspect(StrEnum):
     USER_DATA = "user-data"
     BINDING = "binding"
     REVOCATION = "revocation"
+    CROSS_CHECK = "cross-check"
 
 
 @dataclass(frozen=True, slots=True)
