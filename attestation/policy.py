@@ -5,9 +5,10 @@ that a result can tell what was *not* checked. This is the file that decides whe
 Expected values come from the relying party, never over the channel that brought the document (AT-13).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from hmac import compare_digest
 from types import MappingProxyType
 from typing import Final, Protocol
@@ -43,6 +44,9 @@ class Finding:
     text: str
 
 
+Findings = tuple[Finding, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """`now_ms` is the verifier's clock; `as_of_ms` the time in question, which differs for archived documents."""
@@ -54,7 +58,7 @@ class Moment:
 class Policy(Protocol):
     """A demand on a genuine document."""
 
-    def validate(self, document: AttestationDocument, moment: Moment) -> tuple[Finding, ...]:
+    def validate(self, document: AttestationDocument, moment: Moment) -> Findings:
         """What was checked; `AttestationError` when the demand is not met."""
         ...
 
@@ -65,7 +69,7 @@ class AllOf:
 
     policies: tuple[Policy, ...]
 
-    def validate(self, document: AttestationDocument, moment: Moment) -> tuple[Finding, ...]:
+    def validate(self, document: AttestationDocument, moment: Moment) -> Findings:
         return tuple(finding for policy in self.policies for finding in policy.validate(document, moment))
 
 
@@ -75,8 +79,8 @@ class AnyOf:
 
     policies: tuple[Policy, ...]
 
-    def validate(self, document: AttestationDocument, moment: Moment) -> tuple[Finding, ...]:
-        return _first_met(policy.validate for policy in self.policies)(document, moment)
+    def validate(self, document: AttestationDocument, moment: Moment) -> Findings:
+        return _first_met([policy.validate for policy in self.policies], document, moment)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +103,7 @@ class Measurements:
                 raise AttestationError("policy-malformed", f"PCR{index} is zero: debug mode has a policy of its own")
         object.__setattr__(self, "pcrs", MappingProxyType(dict(sorted(self.pcrs.items()))))
 
-    def validate(self, document: AttestationDocument, moment: Moment) -> tuple[Finding, ...]:
+    def validate(self, document: AttestationDocument, moment: Moment) -> Findings:
         _refuse_debug(document)
         for index, expected in self.pcrs.items():
             actual = document.pcrs.get(index)
@@ -120,24 +124,21 @@ class AllowList:
     entries: tuple[Measurements, ...]
     minimum_version: int = 0
 
-    def validate(self, document: AttestationDocument, moment: Moment) -> tuple[Finding, ...]:
-        return _first_met(self._checker(entry) for entry in self.entries)(document, moment)
+    def validate(self, document: AttestationDocument, moment: Moment) -> Findings:
+        return _first_met([partial(self._validate_entry, entry) for entry in self.entries], document, moment)
 
-    def _checker(self, entry: Measurements) -> "_Check":
-        def check(document: AttestationDocument, moment: Moment) -> tuple[Finding, ...]:
-            findings = entry.validate(document, moment)
-            if entry.version < self.minimum_version:
-                raise AttestationError("measurement-version", f"{entry.name} is version {entry.version}")
-            return findings
-
-        return check
+    def _validate_entry(self, entry: Measurements, document: AttestationDocument, moment: Moment) -> Findings:
+        findings = entry.validate(document, moment)
+        if entry.version < self.minimum_version:
+            raise AttestationError("measurement-version", f"{entry.name} is version {entry.version}")
+        return findings
 
 
 @dataclass(frozen=True, slots=True)
 class AnyImage:
     """Any image that is not in debug mode. Says "genuine hardware", not "the code I expect"."""
 
-    def validate(self, document: AttestationDocument, _: Moment) -> tuple[Finding, ...]:
+    def validate(self, document: AttestationDocument, _: Moment) -> Findings:
         _refuse_debug(document)
         return (Finding(Aspect.ANY_IMAGE, "any image was accepted"),)
 
@@ -146,7 +147,7 @@ class AnyImage:
 class DebugImage:
     """Debug mode, named explicitly: whoever runs the host can read everything, and nothing names the image (AT-12)."""
 
-    def validate(self, document: AttestationDocument, _: Moment) -> tuple[Finding, ...]:
+    def validate(self, document: AttestationDocument, _: Moment) -> Findings:
         if not document.is_debug:
             raise AttestationError("measurement-mismatch", "not in debug mode")
         return (Finding(Aspect.DEBUG_IMAGE, "DEBUG MODE was accepted: the image is not measured"),)
@@ -158,7 +159,7 @@ class Nonce:
 
     expected: bytes
 
-    def validate(self, document: AttestationDocument, _: Moment) -> tuple[Finding, ...]:
+    def validate(self, document: AttestationDocument, _: Moment) -> Findings:
         if document.nonce is None:
             raise AttestationError("nonce-missing")
         if not compare_digest(document.nonce, self.expected):
@@ -172,7 +173,7 @@ class MaxAge:
 
     max_age_ms: int = DEFAULT_MAX_AGE_MS
 
-    def validate(self, document: AttestationDocument, moment: Moment) -> tuple[Finding, ...]:
+    def validate(self, document: AttestationDocument, moment: Moment) -> Findings:
         if moment.now_ms - document.timestamp_ms > self.max_age_ms:
             raise AttestationError("document-too-old")
         return (Finding(Aspect.AGE, f"the document is at most {self.max_age_ms // 1000} s old"),)
@@ -184,7 +185,7 @@ class PublicKey:
 
     expected: bytes
 
-    def validate(self, document: AttestationDocument, _: Moment) -> tuple[Finding, ...]:
+    def validate(self, document: AttestationDocument, _: Moment) -> Findings:
         if document.public_key is None or not compare_digest(document.public_key, self.expected):
             raise AttestationError("public-key-mismatch")
         return (Finding(Aspect.PUBLIC_KEY, "the public key is the expected one"),)
@@ -196,7 +197,7 @@ class UserData:
 
     expected: bytes
 
-    def validate(self, document: AttestationDocument, _: Moment) -> tuple[Finding, ...]:
+    def validate(self, document: AttestationDocument, _: Moment) -> Findings:
         if document.user_data is None or not compare_digest(document.user_data, self.expected):
             raise AttestationError("user-data-mismatch")
         return (Finding(Aspect.USER_DATA, "the user data is as expected"),)
@@ -212,18 +213,13 @@ class Binding:
     config_hash: bytes | None = None
     boot_epoch: bytes | None = None
 
-    def validate(self, document: AttestationDocument, _: Moment) -> tuple[Finding, ...]:
+    def validate(self, document: AttestationDocument, _: Moment) -> Findings:
         bound = parse_binding(document.user_data or b"")
-        named = []
-        for part in ("deployment", "identity_key", "channel_key", "config_hash", "boot_epoch"):
-            expected = getattr(self, part)
-            if expected is None:
-                continue
-            if getattr(bound, part) != expected:
+        named = [part for part in self.__slots__ if getattr(self, part) is not None]
+        for part in named:
+            if getattr(bound, part) != getattr(self, part):
                 raise AttestationError("binding-mismatch", part)
-            named.append(part)
-        parts = ", ".join(named) or "nothing in particular"
-        return (Finding(Aspect.BINDING, f"the binding holds as expected: {parts}"),)
+        return (Finding(Aspect.BINDING, f"the binding holds as expected: {', '.join(named) or 'any'}"),)
 
 
 def online(image: Policy, nonce: bytes, max_age_ms: int = DEFAULT_MAX_AGE_MS) -> AllOf:
@@ -231,26 +227,23 @@ def online(image: Policy, nonce: bytes, max_age_ms: int = DEFAULT_MAX_AGE_MS) ->
     return AllOf((image, Nonce(nonce), MaxAge(max_age_ms)))
 
 
-_Check = Callable[[AttestationDocument, Moment], tuple[Finding, ...]]
-
-
-def _first_met(checks: Iterable[_Check]) -> _Check:
-    """A check that is met when one of `checks` is; otherwise it raises the most telling refusal.
+def _first_met(
+    checks: Sequence[Callable[[AttestationDocument, Moment], Findings]],
+    document: AttestationDocument,
+    moment: Moment,
+) -> Findings:
+    """What the first check that is met found; the most telling refusal when none is.
 
     "Known, but expired" tells more than "another image than entry 1".
     """
-
-    def check(document: AttestationDocument, moment: Moment) -> tuple[Finding, ...]:
-        refusals = []
-        for each in checks:
-            try:
-                return each(document, moment)
-            except AttestationError as refusal:
-                refusals.append(refusal)
-        telling = [refusal for refusal in refusals if refusal.code != "measurement-mismatch"]
-        raise (telling or refusals or [AttestationError("measurement-mismatch", "no image is acceptable")])[0]
-
-    return check
+    refusals = []
+    for check in checks:
+        try:
+            return check(document, moment)
+        except AttestationError as refusal:
+            refusals.append(refusal)
+    telling = [refusal for refusal in refusals if refusal.code != "measurement-mismatch"]
+    raise (telling or refusals or [AttestationError("measurement-mismatch", "no image is acceptable")])[0]
 
 
 def _refuse_debug(document: AttestationDocument) -> None:

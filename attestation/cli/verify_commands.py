@@ -21,6 +21,7 @@ from attestation.policy import (
     Aspect,
     Binding,
     Finding,
+    Findings,
     MaxAge,
     Measurements,
     Moment,
@@ -33,8 +34,6 @@ from attestation.revocation import NotRevoked
 from attestation.roots import TrustRoot
 from attestation.session import SessionExpectations
 from attestation.verify import VerifiedDocument, verify
-
-Findings = tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)
