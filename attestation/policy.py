@@ -227,11 +227,10 @@ def online(image: Policy, nonce: bytes, max_age_ms: int = DEFAULT_MAX_AGE_MS) ->
     return AllOf((image, Nonce(nonce), MaxAge(max_age_ms)))
 
 
-def _first_met(
-    checks: Sequence[Callable[[AttestationDocument, Moment], Findings]],
-    document: AttestationDocument,
-    moment: Moment,
-) -> Findings:
+_Check = Callable[[AttestationDocument, Moment], Findings]
+
+
+def _first_met(checks: Sequence[_Check], document: AttestationDocument, moment: Moment) -> Findings:
     """What the first check that is met found; the most telling refusal when none is.
 
     "Known, but expired" tells more than "another image than entry 1".
