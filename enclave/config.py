@@ -14,6 +14,8 @@ from protocol import limits
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:kms:([a-z0-9-]{1,32}):([0-9]{12}):key/([A-Za-z0-9-]{1,64})\Z")
 _SCOPE: Final = re.compile(r"@[1-9][0-9]*(:[A-Za-z0-9_-]+)?\Z")
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?\Z")
+_MAILBOX: Final = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+"  # RFC 5322 atoms
+_SENDER: Final = re.compile(rf'(?:{_MAILBOX}|[^\x00-\x1f\x7f<>",;:@]+ <{_MAILBOX}>)\Z')
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Pem = Annotated[str, msgspec.Meta(min_length=1, max_length=64 * 1024)]
@@ -185,6 +187,10 @@ def _validate_scope(scope: Scope) -> None:
         raise BootError("config-scope", scope.scope)
     if not all(_ORIGIN.match(origin) for origin in scope.origins):
         raise BootError("config-origin", scope.scope)
+    if not (
+        _SENDER.match(scope.email_sender) and scope.email_subject.isprintable()
+    ):  # they become mail headers (OT-09)
+        raise BootError("config-email", scope.scope)
     if len(set(scope.rights)) != len(scope.rights):
         raise BootError("config-rights", scope.scope)
     pairs = [(client.issuer, client.audience) for client in scope.oidc]

@@ -52,15 +52,20 @@ async def request(
 ) -> HttpResponse:
     """Send one request to `https://host:port` and read the answer, whatever its status.
 
-    `headers` may name `Host`; otherwise it is derived. Raises only `EgressError`: `http-deadline`, `http-too-large`,
-    `http-malformed`, `http-closed`, `tls-broken`, and those of `open_stream`.
+    `headers` may name `Host`; otherwise it is derived. Raises only `EgressError`: `http-request` (a target or header
+    that HTTP cannot carry; nothing is sent), `http-deadline`, `http-too-large`, `http-malformed`, `http-closed`,
+    `tls-broken`, and those of `open_stream`.
     """
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=limits.MAX_HTTP_HEAD_BYTES)
+    try:
+        message = _encode(connection, method, target, _headers(host, port, headers, body), body)
+    except (h11.LocalProtocolError, UnicodeEncodeError):
+        raise EgressError("http-request") from None
     try:
         async with asyncio.timeout(deadline_s):
             reader, writer = await open_stream(egress, tls_context, host, port)
             try:
-                connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=limits.MAX_HTTP_HEAD_BYTES)
-                writer.write(_encode(connection, method, target, _headers(host, port, headers, body), body))
+                writer.write(message)
                 await writer.drain()
                 return await _receive(connection, reader, max_body_bytes)
             finally:

@@ -75,6 +75,24 @@ async def test_host_header_names_an_unusual_port(server_context: ssl.SSLContext,
     assert f"Host: {HOST}:8443\r\n".encode() in request
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"headers": {"X-Amz-Security-Token": "a\r\nHost: evil.test"}},
+        {"headers": {"X-Amz-Security-Token": "ä"}},
+        {"headers": {"bad name": "x"}},
+        {"headers": {"Content-Length": "9"}},
+        {"target": "/x HTTP/1.1\r\nHost: evil.test\r\n\r\n"},
+        {"method": "GE T"},
+    ],
+)
+async def test_request_that_would_smuggle_is_not_sent(tls_context: ssl.SSLContext, changes: dict[str, Any]) -> None:
+    egress = LoopbackEgress({})
+    arguments: dict[str, Any] = {"method": "GET", "host": HOST, "port": 443, "target": "/x", "headers": {}}
+    with pytest.raises(EgressError, match="http-request"):
+        await http.request(egress, tls_context, **arguments | changes, max_body_bytes=9, deadline_s=5)
+
+
 async def test_redirect_is_returned_and_not_followed(
     server_context: ssl.SSLContext, tls_context: ssl.SSLContext
 ) -> None:
