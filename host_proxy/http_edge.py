@@ -34,6 +34,7 @@ class Deadlines:
     message_s: float = limits.HTTP_MESSAGE_DEADLINE_S
     idle_s: float = limits.HTTP_IDLE_DEADLINE_S
     write_s: float = limits.HTTP_WRITE_DEADLINE_S
+    linger_s: float = limits.HTTP_LINGER_S
 
 
 @dataclass(slots=True)
@@ -96,6 +97,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._idle_since = self.loop.time()
         self._message_since: float | None = None
         self._stalled_since: float | None = None
+        self._lingering_since: float | None = None
         self._in_head = False
         self._message_bytes = 0
 
@@ -112,7 +114,7 @@ class EdgeProtocol(HttpToolsProtocol):
         self._door.leave(self._peer)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._lingering_since is not None:
             return
         for start in range(0, len(data), limits.MAX_HTTP_HEAD_BYTES):  # nearly always one slice
             piece = data[start : start + limits.MAX_HTTP_HEAD_BYTES]
@@ -122,7 +124,7 @@ class EdgeProtocol(HttpToolsProtocol):
                 cap = limits.MAX_HTTP_HEAD_BYTES if self._in_head else limits.MAX_HTTP_MESSAGE_BYTES
                 if self._message_bytes > cap:
                     self._refuse(errors.REQUEST_TOO_LARGE)
-            if self.transport.is_closing():
+            if self.transport.is_closing() or self._lingering_since is not None:
                 return
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's text; ours is the table's
@@ -138,13 +140,13 @@ class EdgeProtocol(HttpToolsProtocol):
         self._message_bytes = 0
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
         size = len(self.url) + sum(len(name) + len(value) + _HEADER_OVERHEAD_BYTES for name, value in self.headers)
         if size > limits.MAX_HTTP_HEAD_BYTES or len(self.headers) > limits.MAX_HTTP_HEADERS:
             self._give_up(errors.REQUEST_TOO_LARGE)
         if not self._is_wellformed():
             self._give_up(errors.BAD_REQUEST)
         super().on_headers_complete()
+        self._in_head = False
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -181,6 +183,10 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def check_deadlines(self, now: float, deadlines: Deadlines) -> None:
         """Called for every connection about once a second."""
+        if self._lingering_since is not None:
+            if now - self._lingering_since > deadlines.linger_s:
+                self.transport.abort()
+            return
         if self.transport.is_closing() or self.transport.get_write_buffer_size() > 0:
             self._stalled_since = now if self._stalled_since is None else self._stalled_since
             if now - self._stalled_since > deadlines.write_s:
@@ -208,24 +214,41 @@ class EdgeProtocol(HttpToolsProtocol):
         An earlier request that is still being answered gets its answer first; then the connection ends without another
         word, because an answer out of turn would be taken for a different request's.
         """
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._lingering_since is not None:
             return
         self._door.refused()
+        in_body = self._message_since is not None and not self._in_head
         self._message_since = None
         running = self._running
-        if running is not None and not running.response_complete:
-            if running is not self.cycle or not running.more_body:
-                self.pipeline.clear()
-                running.keep_alive = False
-                self.flow.pause_reading()
-                return
-            running.disconnected = True
-            running.message_event.set()
-            if running.response_started:
-                self.transport.abort()
-                return
+        if running is not None and not running.response_complete and not (in_body and running is self.cycle):
+            self.pipeline.clear()
+            running.keep_alive = False
+            self.flow.pause_reading()
+        elif in_body and self.cycle.response_started:
+            self.transport.close()  # what was to be said about this request has been said
+        else:
+            self._end_with(error)
+
+    def cut_off(self) -> None:
+        """The server stops and waits no longer."""
+        if self._running is not None and not self._running.response_started and not self.transport.is_closing():
+            self._end_with(errors.NOT_SERVING)
+        else:
+            self.transport.abort()
+
+    def _end_with(self, error: ErrorCode) -> None:
+        """Answers with `error` and closes without a reset, which could overtake the answer: the client is listened to
+        for a moment longer (RFC 9112 section 9.6)."""
+        if self._is_answering() and self._running is not None:
+            self._running.disconnected = True
+            self._running.message_event.set()
         self.transport.write(self._refusal_bytes(error))
-        self.transport.close()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.flow.resume_reading()
+            self._lingering_since = self.loop.time()
+        else:
+            self.transport.close()
 
     def _refusal_bytes(self, error: ErrorCode) -> bytes:
         reply = error_reply(error)

@@ -85,14 +85,19 @@ class HttpServer:
         if self._door.total:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._door.empty.wait(), grace_s)
-        cut_off = list(self._state.connections)
+        cut_off = [cast(EdgeProtocol, connection) for connection in self._state.connections]
         for connection in cut_off:
-            cast(EdgeProtocol, connection).transport.abort()
+            connection.cut_off()
         for task in list(self._state.tasks):
             task.cancel()
+        await asyncio.gather(*self._state.tasks, return_exceptions=True)
+        if cut_off:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._door.empty.wait(), self._deadlines.linger_s)
         if self._sweeper is not None:
             self._sweeper.cancel()
-        await asyncio.gather(*self._state.tasks, return_exceptions=True)
+        for connection in list(self._state.connections):
+            cast(EdgeProtocol, connection).transport.abort()
         return len(cut_off)
 
     async def _sweep(self) -> None:

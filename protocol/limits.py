@@ -137,6 +137,7 @@ HTTP_HEAD_DEADLINE_S: Final = 5.0
 HTTP_MESSAGE_DEADLINE_S: Final = 15.0  # from the first byte of a request to the last of its body
 HTTP_IDLE_DEADLINE_S: Final = 45.0
 HTTP_WRITE_DEADLINE_S: Final = 45.0  # an answer that the client does not take
+HTTP_LINGER_S: Final = 2.0  # after a refusal, so that a reset does not overtake it
 MAX_AUTH_KEY_CHARS: Final = 132  # `0x` and an uncompressed P-256 point
 MAX_FORWARDED_HOPS: Final = 8
 MAX_LOG_FIELD_CHARS: Final = 256

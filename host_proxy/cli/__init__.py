@@ -6,6 +6,7 @@ own command line is the same program under another root; no option or variable c
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Final
 
 import typer
@@ -13,7 +14,8 @@ import typer
 from attestation.roots import AMAZON, TrustRoot
 from host_proxy.cli import exit_codes, login, run, session, sign, status, verify
 
-_COMMANDS: Final = (run, status, login, session, sign, verify)
+USER_COMMANDS: Final = (status, login, session, sign, verify)
+COMMANDS: Final = (run, *USER_COMMANDS)
 _EPILOG: Final = "Exit codes: " + " · ".join(f"{code.value} {code.meaning}" for code in exit_codes.ExitCode)
 
 
@@ -24,8 +26,8 @@ class CliContext:
     trust_roots: tuple[TrustRoot, ...]
 
 
-def build_app(trust_roots: Sequence[TrustRoot]) -> typer.Typer:
-    """The program, accepting attestation documents under `trust_roots`."""
+def build_app(trust_roots: Sequence[TrustRoot], commands: Sequence[ModuleType] = COMMANDS) -> typer.Typer:
+    """The program of these commands, accepting attestation documents under `trust_roots`."""
     app = typer.Typer(
         no_args_is_help=True,
         add_completion=False,
@@ -44,7 +46,7 @@ def build_app(trust_roots: Sequence[TrustRoot]) -> typer.Typer:
         """
         context.obj = CliContext(tuple(trust_roots))
 
-    for command in _COMMANDS:
+    for command in commands:
         command.register(app)
     return app
 
