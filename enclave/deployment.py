@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from enclave import curve
 from enclave.errors import BootError, Refusal, StoreConflict
-from enclave.holders import HolderKeys, WrappedHolderKey
+from enclave.holder_key import WrappedHolderKey
+from enclave.holders import HolderKeys
 from enclave.ports import Store
 from enclave.secret import Secret
 from enclave.shards import Owner, Shards, ShardSet, read_shard_set

@@ -15,28 +15,15 @@ from typing import Final, TypeVar
 from enclave import sealing
 from enclave.config import Holder
 from enclave.errors import BootError, KmsError, Refusal
-from enclave.kms.recipient import KEY_BYTES, WRONG_KEY
+from enclave.holder_key import FIRST_GENERATION, WrappedHolderKey, encryption_context, key_check, validate_set
+from enclave.kms.recipient import WRONG_KEY
 from enclave.ports import Clock, Kms
 from enclave.secret import Secret
 from protocol import errors, limits
 
 _T = TypeVar("_T")
 
-KEY_CHECK_BYTES: Final = 32
-_FIRST_GENERATION: Final = 1
-_PURPOSE: Final = "holder-key"
-_CHECK_LABEL: Final = "chancery/holder-key-check/1"
 _SEALING_LABEL: Final = "chancery/share-key/1"
-
-
-@dataclass(frozen=True, slots=True)
-class WrappedHolderKey:
-    """A holder key as the store keeps it: closed by KMS, with the check that the opened key must pass."""
-
-    name: str
-    ciphertext_blob: bytes
-    generation: int
-    key_check: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +62,6 @@ class _Seat:
         self.lease_timer = self.key = None
 
 
-def encryption_context(deployment: str, holder: str, generation: int) -> dict[str, str]:
-    """What KMS binds a wrapped holder key to, and key policies can demand (KM-06)."""
-    return {"deployment": deployment, "purpose": _PURPOSE, "holder": holder, "generation": str(generation)}
-
-
 class HolderKeys:
     """The n holders of the measured configuration, index i (1 to n) being the i-th. One instance per event loop."""
 
@@ -93,7 +75,7 @@ class HolderKeys:
         self._seats = {index: _Seat(holder) for index, holder in enumerate(holders, start=1)}
         self.threshold: Final = threshold
         self.count: Final = len(holders)
-        self.generation = _FIRST_GENERATION
+        self.generation = FIRST_GENERATION
 
     def name(self, index: int) -> str:
         """The configured name of holder `index`."""
@@ -101,15 +83,10 @@ class HolderKeys:
 
     def adopt(self, wrapped: Sequence[WrappedHolderKey]) -> None:
         """Take the deployment's wrapped keys, one of each holder; nothing is opened yet. `BootError("holder-keys")`."""
+        validate_set(wrapped, [seat.holder.name for seat in self._seats.values()])
         by_name = {key.name: key for key in wrapped}
-        names = {seat.holder.name for seat in self._seats.values()}
-        generations = {key.generation for key in wrapped}
-        if len(wrapped) != self.count or by_name.keys() != names or len(generations) != 1:
-            raise BootError("holder-keys", "the stored keys are not those of the configured holders")
-        if not all(map(_is_well_formed, wrapped)):
-            raise BootError("holder-keys", "a stored key is damaged")
         self.close()
-        self.generation = generations.pop()
+        self.generation = wrapped[0].generation
         for seat in self._seats.values():
             seat.wrapped = by_name[seat.holder.name]
             seat.retry_at_ms = 0
@@ -227,10 +204,10 @@ class HolderKeys:
 
     async def _make(self, seat: _Seat) -> tuple[WrappedHolderKey, Secret]:
         holder = seat.holder
-        context = encryption_context(self._deployment, holder.name, _FIRST_GENERATION)
+        context = encryption_context(self._deployment, holder.name, FIRST_GENERATION)
         made = await self._kms.generate_data_key(holder, context)
-        check = self._key_check(made.key, holder, context)
-        wrapped = WrappedHolderKey(holder.name, made.ciphertext_blob, _FIRST_GENERATION, check)
+        check = key_check(made.key, holder, context)
+        wrapped = WrappedHolderKey(holder.name, made.ciphertext_blob, FIRST_GENERATION, check)
         try:
             (await self._open(holder, wrapped)).wipe()
         except BaseException:  # cancelled as well
@@ -241,16 +218,10 @@ class HolderKeys:
     async def _open(self, holder: Holder, wrapped: WrappedHolderKey) -> Secret:
         context = encryption_context(self._deployment, holder.name, wrapped.generation)
         key = await self._kms.decrypt(holder, wrapped.ciphertext_blob, context)
-        if not hmac.compare_digest(self._key_check(key, holder, context), wrapped.key_check):
+        if not hmac.compare_digest(key_check(key, holder, context), wrapped.key_check):
             key.wipe()
             raise KmsError(WRONG_KEY)
         return key
-
-    def _key_check(self, key: Secret, holder: Holder, context: Mapping[str, str]) -> bytes:
-        """A commitment to the key for this holder, key ARN and generation (KM-02); 32 bytes that may be public."""
-        if len(key) != KEY_BYTES:
-            raise KmsError(WRONG_KEY)
-        return sealing.keyed_hash(key, _CHECK_LABEL, holder.key_arn, dict(context))
 
     def _begin_lease(self, seat: _Seat, key: Secret) -> None:
         seat.end_lease()
@@ -258,8 +229,3 @@ class HolderKeys:
         seat.wrong_share = False
         seat.lease_ends_ms = self._clock.monotonic_ms() + int(self._lease_s * 1000)
         seat.lease_timer = asyncio.get_running_loop().call_later(self._lease_s, seat.end_lease)
-
-
-def _is_well_formed(wrapped: WrappedHolderKey) -> bool:
-    blob_fits = 0 < len(wrapped.ciphertext_blob) <= limits.MAX_KMS_CIPHERTEXT_BYTES
-    return blob_fits and len(wrapped.key_check) == KEY_CHECK_BYTES and wrapped.generation >= _FIRST_GENERATION

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from enclave.config import Holder
 from enclave.errors import BootError, KmsError
 from enclave.kms.hints import CredentialsOf, fetch_hint
 from enclave.kms.sdk_c_abi import DOMAIN_VSOCK, KEY_BYTES, Access, candidates
-from enclave.kms.sdk_c_worker import EXIT_MISSING, EXIT_SYMBOL, HEADER, PROBE, SERVE, STATUSES, SdkRequest
+from enclave.kms.sdk_c_worker import HEADER, LIBRARY_MISSING, LIBRARY_SYMBOL, STATUSES, SdkRequest, encode_frame
 from enclave.ports import DataKey, Kms
 from enclave.secret import Secret
 from protocol import limits
@@ -112,16 +113,18 @@ class _Worker:
         """The secret and the blob of one answer; `KmsError`."""
         async with self._turn:
             try:
-                status, secret, blob = await _exchange(self._connected(), request)
+                connection = await self._connected()
+                await asyncio.get_running_loop().sock_sendall(connection, request)
+                answer = await _read_answer(connection)
             except OSError:
                 self.stop()
                 raise KmsError(_CRASHED) from None
             except BaseException:  # deadline and cancellation as well
                 self.stop()
                 raise
-        if secret is None:
-            raise KmsError(status)
-        return secret, blob
+        if answer.secret is None:
+            raise KmsError(answer.status or _CRASHED)
+        return answer.secret, answer.rest
 
     def stop(self) -> None:
         """Kill the child and reap it; both take a moment only, so the event loop waits."""
@@ -132,41 +135,44 @@ class _Worker:
             self._process.wait()
         self._process = self._socket = None
 
-    def _connected(self) -> socket.socket:
+    async def _connected(self) -> socket.socket:
+        """The socket to a child that has loaded the library."""
         if self._process is not None and self._process.poll() is not None:
             self.stop()
         if self._socket is None:
-            self._socket, theirs = socket.socketpair()
+            self._process, self._socket = _spawn(self._library)
             self._socket.setblocking(False)
-            with theirs:
-                self._process = subprocess.Popen(
-                    _command(SERVE, self._library),
-                    env=_environment(),
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,  # the library writes there what KMS said
-                )
+            if (await _read_answer(self._socket)).status:
+                raise KmsError(_CRASHED)
         return self._socket
 
 
-async def _exchange(connection: socket.socket, request: bytes) -> tuple[str, Secret | None, bytes]:
-    """Status, secret and blob; the secret is read straight into locked memory and is None when the status says why."""
-    await asyncio.get_running_loop().sock_sendall(connection, request)
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a child wrote: a status (empty: done), the secret if there is one, and the rest."""
+
+    status: str
+    secret: Secret | None
+    rest: bytes
+
+
+async def _read_answer(connection: socket.socket) -> _Answer:
+    """One answer; the secret is read straight into locked memory."""
     header = bytearray(HEADER.size)
     await _receive_into(connection, memoryview(header))
-    status, secret_size, blob_size = HEADER.unpack(header)
-    if 0 < status < len(STATUSES) and secret_size == blob_size == 0:
-        return STATUSES[status], None, b""
-    if status or secret_size != KEY_BYTES or blob_size > limits.MAX_KMS_CIPHERTEXT_BYTES:
+    status, secret_size, rest_size = HEADER.unpack(header)
+    if status >= len(STATUSES) or secret_size not in (0, KEY_BYTES) or rest_size > limits.MAX_KMS_CIPHERTEXT_BYTES:
         raise KmsError(_CRASHED)
-    secret, blob = Secret(KEY_BYTES), bytearray(blob_size)
+    secret, rest = Secret(KEY_BYTES) if secret_size else None, bytearray(rest_size)
     try:
-        await _receive_into(connection, secret.view)
-        await _receive_into(connection, memoryview(blob))
+        if secret is not None:
+            await _receive_into(connection, secret.view)
+        await _receive_into(connection, memoryview(rest))
     except BaseException:
-        secret.wipe()
+        if secret is not None:
+            secret.wipe()
         raise
-    return "", secret, bytes(blob)
+    return _Answer(STATUSES[status], secret, bytes(rest))
 
 
 async def _receive_into(connection: socket.socket, view: memoryview) -> None:
@@ -183,29 +189,36 @@ def probe(library: str) -> None:
     if library and not os.path.isabs(library):
         raise BootError("sdk-library-path", library)
     names = ", ".join(candidates(library))
+    child, connection = _spawn(library)
     try:
-        child = subprocess.run(
-            _command(PROBE, library),
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=limits.SDK_PROBE_DEADLINE_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        connection.settimeout(limits.SDK_PROBE_DEADLINE_S)
+        number, _, size = HEADER.unpack(connection.recv(HEADER.size, socket.MSG_WAITALL))
+        status, detail = STATUSES[number], connection.recv(size, socket.MSG_WAITALL).decode("utf-8", "replace")
+    except (OSError, struct.error, IndexError):
         raise BootError("sdk-library-broken", names) from None
-    detail = child.stdout.decode("utf-8", "replace")
-    if child.returncode == EXIT_MISSING:
-        raise BootError("sdk-library-missing", f"looked for {names}; the loader says: {detail}")
-    if child.returncode == EXIT_SYMBOL:
-        raise BootError("sdk-library-symbol", f"{names} does not export {detail}")
-    if child.returncode != 0:
-        raise BootError("sdk-library-broken", names)
+    finally:
+        connection.close()
+        child.kill()
+        child.wait()
+    if status == LIBRARY_MISSING:
+        raise BootError(LIBRARY_MISSING, f"looked for {names}; the loader says: {detail}")
+    if status == LIBRARY_SYMBOL:
+        raise BootError(LIBRARY_SYMBOL, f"{names} does not export {detail}")
 
 
-def _command(mode: str, library: str) -> list[str]:
-    return [sys.executable, "-P", "-s", "-m", _MODULE, mode, library]
+def _spawn(library: str) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """A child and the socket to it, with the path of the library already on its way."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        ours.sendall(encode_frame(library))
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-s", "-m", _MODULE],
+            env=_environment(),
+            stdin=theirs.fileno(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # the library writes there what KMS said
+        )
+    return child, ours
 
 
 def _environment() -> dict[str, str]:

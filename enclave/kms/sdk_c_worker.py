@@ -1,19 +1,16 @@
 """The child process that holds aws-nitro-enclaves-sdk-c, and the few bytes it exchanges with its parent.
 
-Trust side: enclave, same image and same trust as the parent; apart because the library crashes and hangs. It reads
-nothing but its two arguments and the socket on descriptor 0: a u32 length and a deterministic CBOR request, answered by
-`HEADER` (status, size of the secret, size of the blob), the secret and the blob. The secret goes from the library's
-memory into the socket without a Python copy.
-
-    python -m enclave.kms.sdk_c_worker serve|probe LIBRARY
+Trust side: enclave, same image and same trust as the parent; apart because the library crashes and hangs. All that it
+reads comes over the socket on descriptor 0, as a u32 length and deterministic CBOR: first the measured path of the
+library, then requests. Each is answered by `HEADER` (status, size of the secret, size of the rest), the secret and the
+rest. A secret goes from the library's memory into the socket without a Python copy.
 """
 
 import socket
 import struct
 import sys
-from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from typing import Final
+from typing import Any, Final
 
 from enclave.hardening import harden_process
 from enclave.kms.sdk_c_abi import (
@@ -28,14 +25,20 @@ from enclave.kms.sdk_c_abi import (
 )
 from protocol import cbor, limits
 
-SERVE: Final = "serve"
-PROBE: Final = "probe"
-EXIT_MISSING: Final = 3
-EXIT_SYMBOL: Final = 4
-
 LENGTH: Final = struct.Struct(">I")
 HEADER: Final = struct.Struct(">BHH")
-STATUSES: Final = ("", "kms-sdk-client", "kms-sdk-failed", "kms-wrong-key", "kms-reply")
+LIBRARY_MISSING: Final = "sdk-library-missing"
+LIBRARY_SYMBOL: Final = "sdk-library-symbol"
+STATUSES: Final = (
+    "",
+    LIBRARY_MISSING,
+    LIBRARY_SYMBOL,
+    "kms-sdk-client",
+    "kms-sdk-failed",
+    "kms-wrong-key",
+    "kms-reply",
+)
+_DETAIL_BYTES: Final = 2000  # of what the loader said
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,13 @@ class SdkRequest:
 
     def encode(self) -> bytes:
         """The bytes that a worker reads."""
-        body = cbor.dumps([list(astuple(self.access)), self.key_arn, self.ciphertext_blob, self.context])
-        return LENGTH.pack(len(body)) + body
+        return encode_frame([list(astuple(self.access)), self.key_arn, self.ciphertext_blob, self.context])
+
+
+def encode_frame(value: object) -> bytes:
+    """One length and its CBOR."""
+    body = cbor.dumps(value)
+    return LENGTH.pack(len(body)) + body
 
 
 def parse_request(body: bytes) -> SdkRequest:
@@ -59,23 +67,22 @@ def parse_request(body: bytes) -> SdkRequest:
     return SdkRequest(Access(*access), *rest)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Load the library, then serve until the parent closes the socket, or stop if only asked to probe."""
-    mode, path = arguments
+def main() -> int:
+    """Load the library, say so, and serve until the parent closes the socket."""
     harden_process()
     die_with_parent()
-    try:
-        library = load(candidates(path))
-    except LibraryMissing as error:
-        sys.stdout.write(str(error))
-        return EXIT_MISSING
-    except SymbolMissing as error:
-        sys.stdout.write(str(error))
-        return EXIT_SYMBOL
-    if mode == SERVE:
-        with socket.socket(fileno=0) as parent:
-            while body := _receive(parent):
-                _answer(library, parse_request(body), parent)
+    with socket.socket(fileno=0) as parent:
+        try:
+            library = load(candidates(cbor.loads(_receive(parent))))
+        except LibraryMissing as error:
+            _send(parent, LIBRARY_MISSING, rest=str(error).encode()[:_DETAIL_BYTES])
+            return 1
+        except SymbolMissing as error:
+            _send(parent, LIBRARY_SYMBOL, rest=str(error).encode()[:_DETAIL_BYTES])
+            return 1
+        _send(parent)
+        while body := _receive(parent):
+            _answer(library, parse_request(body), parent)
     return 0
 
 
@@ -84,15 +91,19 @@ def _answer(library: SdkLibrary, request: SdkRequest, parent: socket.socket) -> 
     try:
         if blob:
             with library.decrypt(access, key_arn, blob, request.context) as secret:
-                parent.sendall(HEADER.pack(0, len(secret), 0))
-                parent.sendall(secret)
+                _send(parent, secret=secret)
         else:
             with library.generate_data_key(access, key_arn) as (secret, new_blob):
-                parent.sendall(HEADER.pack(0, len(secret), len(new_blob)))
-                parent.sendall(secret)
-                parent.sendall(new_blob)
+                _send(parent, secret=secret, rest=new_blob)
     except CallFailed as error:
-        parent.sendall(HEADER.pack(STATUSES.index(str(error)), 0, 0))
+        _send(parent, str(error))
+
+
+def _send(parent: socket.socket, status: str = "", *, secret: Any = b"", rest: bytes = b"") -> None:
+    """`secret` is a buffer; it is not joined to anything, which would copy it."""
+    for part in (HEADER.pack(STATUSES.index(status), len(secret), len(rest)), secret, rest):
+        if len(part):  # sending nothing would still fail when the parent has read all and gone
+            parent.sendall(part)
 
 
 def _receive(parent: socket.socket) -> bytes:
@@ -105,4 +116,4 @@ def _receive(parent: socket.socket) -> bytes:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from enclave.config import Holder
 from enclave.errors import BootError, KmsError, Refusal
-from enclave.holders import HolderKeys, WrappedHolderKey, encryption_context
+from enclave.holder_key import WrappedHolderKey, encryption_context, key_check
+from enclave.holders import HolderKeys
 from enclave.ports import DataKey
 from enclave.secret import Secret
 from protocol import cbor, errors, limits
@@ -378,7 +379,7 @@ async def test_key_check_is_bound_to_the_key_arn(world: World) -> None:
 async def _wrap_fixed(holder: Holder, world: World) -> WrappedHolderKey:
     with Secret.take(bytearray(b"k" * 32)) as key:
         context = encryption_context("test", "same", 1)
-        return WrappedHolderKey(holder.name, b"b", 1, world.keys._key_check(key, holder, context))
+        return WrappedHolderKey(holder.name, b"b", 1, key_check(key, holder, context))
 
 
 def _damaged(wrapped: list[WrappedHolderKey]) -> dict[str, list[WrappedHolderKey]]:
