@@ -9,7 +9,7 @@ from typing import Final
 from enclave import log, vsock
 from enclave.compose import Hardware
 from enclave.config import parse_config
-from enclave.errors import BootError
+from enclave.errors import BootError, NsmError
 from enclave.hardening import harden_process
 from enclave.nsm.device import NsmDevice
 from enclave.serve import serve
@@ -31,7 +31,7 @@ def main() -> int:
         config = parse_config(CONFIG_PATH.read_bytes())
         hardware = Hardware(NsmDevice(), vsock.dial_parent, SystemClock(), KernelEntropy())
         asyncio.run(serve(config, hardware, _listen, vsock.peer_is_parent))
-    except BootError as error:
+    except (BootError, NsmError) as error:
         log.event("halted", code=error.code, detail=str(error))
         return 1
     return 0

@@ -20,7 +20,7 @@ from enclave.config import Config
 from enclave.deployment import Deployment, DeploymentSecrets
 from enclave.devices import Devices
 from enclave.dispatch import Dispatcher, Routes
-from enclave.errors import BootError, PortError, Refusal
+from enclave.errors import BootError, NsmError, PortError, Refusal
 from enclave.holders import HolderKeys
 from enclave.login import id_token_mode, otp_mode
 from enclave.login.commitments import Commitments
@@ -80,7 +80,7 @@ class Enclave:
         """Boot, serve, and watch the clock until cancelled. Returns only when halted."""
         try:
             await self._boot()
-        except BootError as error:
+        except (BootError, NsmError) as error:
             log.event("halted", code=error.code, detail=str(error))
             self.phases.enter(Phase.HALTED, error.code)
             return

@@ -28,6 +28,7 @@ from simulator.stand_ins import StandIns
 SOURCE_ROOT: Final = Path(__file__).resolve().parents[1]
 ROOT_FILE: Final = "simulator-root.der"
 _BOOT_DEADLINE_S: Final = 30.0
+_POLL_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +68,23 @@ class Appliance:
             body: dict[str, Any] = (await client.get(f"{self.url}/health")).json()
             return body
 
-    async def wait_until(self, phase: str = "serving", deadline_s: float = _BOOT_DEADLINE_S) -> dict[str, Any]:
-        """Health, once the enclave is in `phase`; `TimeoutError` with the last health otherwise."""
+    async def wait_for(
+        self, condition: Callable[[dict[str, Any]], bool], what: str, deadline_s: float = _BOOT_DEADLINE_S
+    ) -> dict[str, Any]:
+        """Health, once `condition` holds for it; `TimeoutError` that says what was waited for, and the last health."""
         health: dict[str, Any] = {}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
-                while health.get("phase") != phase:
-                    await asyncio.sleep(0.05)
+                while True:
                     health = await self.health()
-                return health
-        raise TimeoutError(f"the enclave did not become {phase}: {health}")
+                    if condition(health):
+                        return health
+                    await asyncio.sleep(_POLL_S)
+        raise TimeoutError(f"not within {deadline_s:.0f} s: {what}; health was {health}")
+
+    async def wait_until(self, phase: str = "serving", deadline_s: float = _BOOT_DEADLINE_S) -> dict[str, Any]:
+        """Health, once the enclave is in `phase`."""
+        return await self.wait_for(lambda health: health["phase"] == phase, f"the enclave is {phase}", deadline_s)
 
 
 @contextlib.asynccontextmanager

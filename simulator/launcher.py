@@ -44,6 +44,11 @@ class SimulatorLauncher:
         """Where the host reaches the first worker."""
         return f"unix:{self._sockets / VSOCK}:5000"
 
+    @property
+    def pid(self) -> int | None:
+        """The guest's process, once started."""
+        return None if self._process is None else self._process.pid
+
     async def start(self) -> None:
         """Boot the image."""
         await self.stop()

@@ -42,6 +42,7 @@ class StandIns:
         redirects = (f"{settings.ORIGIN}/callback",)
         client = RegisteredClient(settings.CLIENT_ID, redirects)
         self.identity_provider = IdentityProvider(settings.ISSUER, [client])
+        self.login_page_url = ""
         self._ports: dict[tuple[str, int], int] = {}
         self._servers: list[object] = []
         self._credentials: dict[str, Credentials] = {}
@@ -72,8 +73,11 @@ class StandIns:
         kms = await kms_server.serve(self.kms, _LOOPBACK, 0, self._context(*self.kms.hosts()))
         issuer_host = settings.ISSUER.removeprefix("https://")
         provider = await self.identity_provider.serve(_LOOPBACK, 0, self._context(issuer_host))
+        # The same provider in the clear, for the browser of a person on this machine.
+        page = await self.identity_provider.serve(_LOOPBACK, 0, None)
         mail = await self.mail.serve(_LOOPBACK, 0, self._context(settings.MAIL_HOST))
-        self._servers = [kms, provider, mail]
+        self._servers = [kms, provider, page, mail]
+        self.login_page_url = f"http://{_LOOPBACK}:{page.port}"
         self._ports = {(host, _HTTPS): kms.port for host in self.kms.hosts()}
         self._ports[issuer_host, _HTTPS] = provider.port
         self._ports[settings.MAIL_HOST, settings.MAIL_PORT] = mail.port

@@ -1,0 +1,74 @@
+"""`chancery-sim`: the users' commands of `chancery` under the simulator's trust root, and the simulator's own.
+
+This is the only program that accepts the simulator's root; the shipped ones know Amazon's alone (AT-20, SM-01).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attestation.roots import TrustRoot
+from host_proxy.cli import USER_COMMANDS, build_app
+from host_proxy.cli.exit_codes import ExitCode, leave
+from simulator import demo, run
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorContext:
+    """What commands find in `typer.Context.obj`."""
+
+    state: Path
+
+    @property
+    def trust_roots(self) -> tuple[TrustRoot, ...]:
+        """The root of the simulated hardware in this state folder; none before it was made."""
+        from simulator.appliance import ROOT_FILE
+        from simulator.stand_ins import ROOT_NAME
+
+        path = self.state / ROOT_FILE
+        return (TrustRoot(ROOT_NAME, path.read_bytes()),) if path.exists() else ()
+
+
+def id_token(
+    context: typer.Context, user: Annotated[str, typer.Argument(help="Any name.", show_default=False)]
+) -> None:
+    """Print an ID token for USER, as the login page of the running simulator hands it out after a click."""
+    from simulator.browser import sign_in
+
+    try:
+        page = json.loads((context.obj.state / run.RUNNING_FILE).read_text())["login_page"]
+    except (OSError, ValueError, KeyError):
+        leave(ExitCode.UNREACHABLE, "the simulator is not running; start it with `run`")
+    typer.echo(sign_in(page, user))
+
+
+def build() -> typer.Typer:
+    """The program."""
+    app = build_app((), USER_COMMANDS)
+
+    @app.callback()
+    def chancery_sim(
+        context: typer.Context,
+        state: Annotated[Path, typer.Option("--state", help="Folder of keys, wallets and roots.")] = run.DEFAULT_STATE,
+    ) -> None:
+        """Chancery on this machine, without AWS: a simulator that enforces what the real services enforce.
+
+        `run` starts everything and stays up; `demo` does the main job once and ends. The other commands are those of
+        `chancery` with one difference: they accept the simulator's trust root, and no other.
+        """
+        context.obj = SimulatorContext(state)
+
+    app.command("id-token")(id_token)
+    run.register(app)
+    demo.register(app)
+    return app
+
+
+def main() -> None:
+    """The console script `chancery-sim`."""
+    build()()

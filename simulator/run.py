@@ -1,0 +1,114 @@
+"""`chancery-sim run`: the whole appliance on this machine, up until Ctrl-C, saying what happens in words."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable
+from email.message import EmailMessage
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from host_proxy.cli.exit_codes import ExitCode, leave
+
+if TYPE_CHECKING:
+    from simulator.appliance import Appliance
+
+Say = Callable[[str, str], None]
+
+RUNNING_FILE: Final = "running.json"
+DEFAULT_STATE: Final = Path(__file__).resolve().parents[1] / ".chancery"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("run")(run)
+
+
+def run(
+    context: typer.Context,
+    listen: Annotated[str, typer.Option("--listen", help="Address of the API.")] = "127.0.0.1:8080",
+    keep_policy: Annotated[
+        bool, typer.Option("--keep-policy", help="Do not let the holders approve the present image.")
+    ] = False,
+    log: Annotated[Path | None, typer.Option("--log", help="File for the host proxy's JSON log.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Say what happens as JSON lines.")] = False,
+) -> None:
+    """Run enclave, host proxy, share holders, identity provider and mail server on this machine.
+
+    Everything is real but the hardware and AWS: the image is measured, the holders release their keys only to that
+    measurement, the enclave runs without network. Mails that it sends are shown here.
+    """
+    try:
+        asyncio.run(_run(context.obj.state, listen, keep_policy=keep_policy, log=log, as_json=as_json))
+    except OSError as error:
+        leave(ExitCode.FAILED, f"the appliance cannot start: {error.strerror or error}")
+
+
+async def _run(state: Path, listen: str, *, keep_policy: bool, log: Path | None, as_json: bool) -> None:
+    from host_proxy.errors import HostError
+    from host_proxy.logging import Log
+    from simulator.appliance import Options, running
+
+    def say(event: str, text: str) -> None:
+        typer.echo(json.dumps({"event": event, "text": text}) if as_json else text)
+
+    def on_mail(message: EmailMessage) -> None:
+        body = message.get_body(("plain",))
+        say("mail", f"\n── mail to {message['To']} ──\n{body.get_content() if body else ''}──")
+
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)  # noqa: ASYNC240  before anything runs
+    stream = (log or state / "host.log").open("a")
+    options = Options(
+        listen=listen, pin=not keep_policy, on_mail=on_mail, log=Log(stream), on_line=lambda line: say("enclave", line)
+    )
+    say("starting", "starting: staging and measuring the image …")
+    try:
+        async with running(state, options) as appliance:
+            await _serve(appliance, state, stopping, say)
+    except HostError as error:
+        leave(ExitCode.FAILED, f"the appliance cannot start: {error}")
+    finally:
+        (state / RUNNING_FILE).unlink(missing_ok=True)
+        stream.close()
+    say("stopped", "stopped")
+
+
+async def _serve(appliance: Appliance, state: Path, stopping: asyncio.Event, say: Say) -> None:
+    from simulator.appliance import describe
+
+    addresses = {"url": appliance.url, "login_page": appliance.stand_ins.login_page_url}
+    (state / RUNNING_FILE).write_text(json.dumps(addresses))
+    for name, value in describe(appliance.image).items():
+        say("image", f"{name}  {value}")
+    waiting = asyncio.create_task(appliance.wait_until(deadline_s=3600))
+    stopped = asyncio.create_task(stopping.wait())
+    await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if waiting.done():
+        say("ready", _welcome(appliance))
+        await stopped
+    waiting.cancel()
+
+
+def _welcome(appliance: Appliance) -> str:
+    return f"""
+ready at {appliance.url}
+
+In another terminal (the same programs as in production, with the simulator's trust root):
+
+  .venv/bin/chancery-sim status
+  .venv/bin/chancery-sim login --email you@example.com        the code appears here
+  .venv/bin/chancery-sim id-token alice > token.txt           or click: {appliance.stand_ins.login_page_url}
+  .venv/bin/chancery-sim login --id-token token.txt
+  .venv/bin/chancery-sim sign message "hello"
+  .venv/bin/chancery-sim session bundle -o proof.bundle
+  .venv/bin/chancery-sim verify proof.bundle                   verified, under the simulator's root
+  .venv/bin/chancery verify proof.bundle                       refused: not Amazon's root
+
+Ctrl-C stops everything; wallets stay in {DEFAULT_STATE.name}/."""
