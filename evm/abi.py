@@ -81,7 +81,6 @@ def _bytes32(word: int) -> bytes:
 def _bytes(data: bytes, offset: int) -> tuple[bytes, int]:
     size = _word(data, offset)
     start = offset + WORD
-    _require(size <= len(data) - start)
     end = start + -(-size // WORD) * WORD
     _require(end <= len(data) and not any(data[start + size : end]))
     return data[start : start + size], end
@@ -99,7 +98,7 @@ _STATIC: Final[dict[str, Callable[[int], Value]]] = {
     "address": _address,
     "bool": _bool,
     "uint8": _below(2**8),
-    "uint256": _below(2**256),
+    "uint256": int,
     "bytes32": _bytes32,
 }
 _DYNAMIC: Final[dict[str, Callable[[bytes, int], tuple[Value, int]]]] = {

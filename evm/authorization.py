@@ -107,7 +107,7 @@ def authorization_from_rlp(item: rlp.Item) -> SignedAuthorization:
     """A signed authorization from an entry of an authorization list, its signature verified."""
     if not isinstance(item, list) or len(item) != len(_SIGNED_FIELDS):
         raise EvmError("authorization-fields")
-    parts = [part for part in item if isinstance(part, bytes) and len(part) <= 32]
+    parts = [part for part in item if isinstance(part, bytes)]
     if len(parts) != len(item):
         raise EvmError("authorization-fields")
     chain_id, nonce, y_parity, r, s = (int.from_bytes(parts[i], "big") for i in (0, 2, 3, 4, 5))

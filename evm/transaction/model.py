@@ -89,6 +89,11 @@ class Transaction:
             return rlp.encode([*self._fields(), _EIP155_OFFSET + 2 * self.chain_id + by.y_parity, by.r, by.s])
         return bytes([self.type]) + rlp.encode([*self._fields(), by.y_parity, by.r, by.s])
 
+    def validate_sender(self, signer: Address) -> None:
+        """`EvmError("tx-from")` when the request names another account than the one that is about to sign."""
+        if self.sender is not None and self.sender != signer:
+            raise EvmError("tx-from")
+
     @property
     def max_fee(self) -> int:
         """The most that execution can cost, in wei: every unit of gas at the highest price allowed.

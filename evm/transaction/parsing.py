@@ -49,7 +49,7 @@ _CODES: Final[Mapping[str, str]] = {
 def parse_transaction(value: object) -> Transaction:
     """The transaction in a JSON value, all rules checked; `EvmError` otherwise.
 
-    The signatures of authorizations are verified on the way. `sender` still has to be compared with the signer.
+    The signatures of authorizations are verified on the way. The signer still calls `validate_sender`.
     """
     if isinstance(value, str):
         return _from_bytes(hex_bytes(value, "tx-serialized", most=limits.MAX_TRANSACTION_BYTES))
@@ -130,9 +130,7 @@ def _authorizations_from_json(value: object, code: str) -> tuple[Any, ...]:
 
 
 def _int_from_rlp(item: rlp.Item, code: str) -> int:
-    if not isinstance(item, bytes) or len(item) > 32:
-        raise EvmError(code)
-    return int.from_bytes(item, "big")
+    return int.from_bytes(_data_from_rlp(item, code), "big")
 
 
 def _to_from_rlp(item: rlp.Item, code: str) -> Address | None:

@@ -70,6 +70,16 @@ def test_malformed_entry_is_refused(item: rlp.Item) -> None:
         authorization_from_rlp(item)
 
 
+@pytest.mark.parametrize("index", range(6))
+def test_list_or_overlong_integer_in_an_entry_is_refused(index: int) -> None:
+    whole = rlp.decode(rlp.encode(authorization_from_json(authorization(1)).as_rlp()), max_depth=1)
+    assert isinstance(whole, list)
+    for bad in ([], [b""], b"\x01" + bytes(32)):
+        entry: list[rlp.Item] = [*whole[:index], bad, *whole[index + 1 :]]
+        with pytest.raises(EvmError, match=r"authorization-|signature-"):
+            authorization_from_rlp(entry)
+
+
 @given(json_values)
 def test_any_json_gives_one_error(value: object) -> None:
     for parse in (parse_authorization, authorization_from_json):

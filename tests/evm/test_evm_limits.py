@@ -1,5 +1,6 @@
 """Each limit on what is signed, at the cap and one beyond."""
 
+import dataclasses
 import itertools
 from typing import Any
 
@@ -71,6 +72,8 @@ def test_access_list_entries() -> None:
     tx = parse_transaction(transaction(1, accessList=[entry] * cap))
     assert parse_transaction("0x" + tx.unsigned.hex()) == tx
     assert refused(parse_transaction, transaction(1, accessList=[entry] * (cap + 1))) == "tx-access-list"
+    with pytest.raises(EvmError, match="tx-access-list"):
+        dataclasses.replace(tx, access_list=(*tx.access_list, tx.access_list[0]))
     object.__setattr__(tx, "access_list", (*tx.access_list, tx.access_list[0]))
     assert refused(parse_transaction, "0x" + tx.unsigned.hex()) == "tx-access-list"
 
@@ -93,6 +96,8 @@ def test_authorizations() -> None:
     entry = authorization(1)
     tx = parse_transaction(transaction(4, authorizationList=[entry] * cap))
     assert refused(parse_transaction, transaction(4, authorizationList=[entry] * (cap + 1))) == "tx-authorization-list"
+    with pytest.raises(EvmError, match="tx-authorization-list"):
+        dataclasses.replace(tx, authorizations=(*tx.authorizations, tx.authorizations[0]))
     object.__setattr__(tx, "authorizations", (*tx.authorizations, tx.authorizations[0]))
     assert refused(parse_transaction, "0x" + tx.unsigned.hex()) == "tx-authorization-list"
 

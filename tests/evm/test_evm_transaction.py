@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evm import cross_check, rlp
-from evm.address import Address, checksum
+from evm.address import Address, checksum, parse_address
 from evm.errors import EvmError
 from evm.signature import CURVE_ORDER
 from evm.transaction import AccessEntry, Transaction, TransactionType, parse_transaction, transaction_hash
@@ -254,6 +254,11 @@ def test_sender_is_read_but_not_signed() -> None:
     plain, named = parse_transaction(transaction(2)), parse_transaction(transaction(2, **{"from": ACCOUNT.address}))
     assert checksum(named.sender or Address(b"")) == ACCOUNT.address
     assert plain.digest == named.digest
+    for tx in (plain, named):
+        tx.validate_sender(parse_address(ACCOUNT.address))
+    plain.validate_sender(Address(bytes(20)))
+    with pytest.raises(EvmError, match="tx-from"):
+        named.validate_sender(Address(bytes(20)))
     assert refused(transaction(2, **{"from": "0x00"})) == "tx-from"
 
 
