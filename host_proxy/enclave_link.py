@@ -62,6 +62,8 @@ class _Session(FrameProtocol):
 
     async def call(self, method: str, headers: Mapping[str, str], body: bytes, deadline_s: float) -> Response:
         """See `EnclaveLink.call`."""
+        if self.over.done():
+            raise Refused(errors.ENCLAVE_UNREACHABLE)
         if len(self._waiting) >= limits.MAX_IN_FLIGHT or not self.writable:
             raise Refused(errors.BUSY)
         id_ = next(self._ids)
@@ -121,7 +123,7 @@ class EnclaveLink:
     @property
     def connected(self) -> bool:
         """Whether a request could be sent now."""
-        return self._session is not None
+        return self._session is not None and not self._session.over.done()
 
     def start(self) -> None:
         """Begins connecting in the background."""

@@ -137,7 +137,7 @@ class EdgeProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._message_since = self.loop.time()
         self._in_head = True
-        self._message_bytes = 0
+        self._message_bytes = 0  # the piece in which a message begins does not count: it may hold others too
 
     def on_headers_complete(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) + _HEADER_OVERHEAD_BYTES for name, value in self.headers)

@@ -24,6 +24,7 @@ from protocol.addresses import Address, HybridAddress, VsockAddress
 ProtocolFactory = Callable[[], asyncio.Protocol]
 _Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
 
+_ROOT: Final = 0
 _CID_ANY: Final = 2**32 - 1
 _BACKLOG: Final = 128
 _ACCEPTS_PER_WAKE: Final = 32
@@ -138,7 +139,7 @@ class Listener:
         if isinstance(self._guest, VsockAddress):
             return bool(peer[0] == self._guest.cid)
         credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
-        return _PEER_CREDENTIALS.unpack(credentials)[1] in (0, os.geteuid())
+        return _PEER_CREDENTIALS.unpack(credentials)[1] in (_ROOT, os.geteuid())
 
 
 def _stream_socket(address: Address) -> socket.socket:
