@@ -1,0 +1,121 @@
+"""The result of a run: figures with their targets, as a table for people and as JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure. Without a limit it is shown and judged by nobody."""
+
+    name: str
+    value: float
+    unit: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def target(self) -> str:
+        """The target in words, empty without one."""
+        if self.at_least is not None:
+            return f"at least {_number(self.at_least)}"
+        return "" if self.at_most is None else f"at most {_number(self.at_most)}"
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the target is met; None without one."""
+        if self.at_least is not None:
+            return self.value >= self.at_least
+        return None if self.at_most is None else self.value <= self.at_most
+
+    def as_json(self) -> dict[str, Any]:
+        """All members and the verdict."""
+        return asdict(self) | {"holds": self.holds}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One load through HTTP."""
+
+    method: str
+    auth_key: str
+    connections: int
+    per_s: float
+    p50_us: float
+    p99_us: float
+    host_cpu_us: float
+    """Processor time of the host process for each answer."""
+    enclave_cpu_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that one run found out."""
+
+    rows: Sequence[Row]
+    crypto: Sequence[tuple[str, float]]
+    """Stage and microseconds."""
+    figures: Sequence[Figure]
+    notes: Sequence[str]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every target is met."""
+        return all(figure.holds is not False for figure in self.figures)
+
+    def as_json(self) -> str:
+        """One JSON object."""
+        return json.dumps(
+            {
+                "http": [asdict(row) for row in self.rows],
+                "crypto_us": dict(self.crypto),
+                "figures": [figure.as_json() for figure in self.figures],
+                "notes": list(self.notes),
+                "holds": self.holds,
+            },
+            indent=1,
+        )
+
+    def as_text(self) -> str:
+        """Three tables and the notes."""
+        http = [_HTTP_HEAD, *map(_http_cells, self.rows)]
+        crypto = [("cryptography alone, one core", "µs")]
+        crypto += [(stage, _number(us)) for stage, us in self.crypto]
+        figures = [("figure", "value", "unit", "target", "holds")]
+        figures += [
+            (figure.name, _number(figure.value), figure.unit, figure.target, _VERDICTS[figure.holds])
+            for figure in self.figures
+        ]
+        parts = [_table(http, left=2), _table(crypto, left=1), _table(figures, left=1, also_left=(2, 3, 4))]
+        return "\n\n".join([*parts, "\n".join(self.notes)])
+
+
+_HTTP_HEAD = ("through HTTP", "auth key", "conn", "per s", "p50 µs", "p99 µs", "host CPU µs", "enclave CPU µs")
+_VERDICTS = {True: "yes", False: "NO", None: ""}
+
+
+def _number(value: float) -> str:
+    if value >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _http_cells(row: Row) -> tuple[str, ...]:
+    numbers = (row.connections, row.per_s, row.p50_us, row.p99_us, row.host_cpu_us, row.enclave_cpu_us)
+    return (row.method, row.auth_key, *map(_number, numbers))
+
+
+def _table(lines: Sequence[tuple[str, ...]], *, left: int, also_left: Sequence[int] = ()) -> str:
+    """Columns of equal width; the first `left` and those of `also_left` flush left."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+
+    def line(cells: tuple[str, ...]) -> str:
+        return "  ".join(
+            cell.ljust(width) if index < left or index in also_left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ).rstrip()
+
+    head, *rest = map(line, lines)
+    return "\n".join([head, "-" * len(head), *rest])
