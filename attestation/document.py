@@ -142,7 +142,10 @@ def _certificates(cabundle: list[Any], certificate: Any) -> tuple[bytes, ...]:
     for der in (*cabundle, certificate):
         if type(der) is not bytes or not 1 <= len(der) <= limits.MAX_CERTIFICATE_BYTES:
             raise AttestationError("document-field", "certificate")
-    return (*cabundle, certificate)
+    certificates = (*cabundle, certificate)
+    if len(set(certificates)) != len(certificates):  # the root would be its own issuer, as often as one likes
+        raise AttestationError("document-field", "a certificate occurs twice")
+    return certificates
 
 
 def _free_field(fields: dict[str, Any], name: str) -> bytes | None:
