@@ -4,8 +4,12 @@ Importing this module imports eth-account (about half a second), so nothing else
 `EvmError("encoders-disagree")` unless both encoders hash the same; the caller then must not sign (SE-16).
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
+
+# eth-hash chooses its library when it is first imported, and its default is six times slower.
+os.environ["ETH_HASH_BACKEND"] = "pysha3"
 
 from eth_account._utils.legacy_transactions import serializable_unsigned_transaction_from_dict
 from eth_account.messages import SignableMessage, encode_defunct, encode_typed_data

@@ -25,6 +25,7 @@ from eth_account import Account as EthAccount
 from eth_account.messages import encode_defunct
 
 from enclave.app import Enclave, build
+from enclave.boot import synchronize
 from enclave.config import Config, Holder, parse_config
 from enclave.errors import EgressError, KmsError, MailError, StoreConflict, StoreError
 from enclave.phases import Phase
@@ -236,6 +237,11 @@ class World:
             while self.enclave.phases.phase is Phase.BOOTING:  # noqa: ASYNC110  the enclave has no hook for tests
                 await asyncio.sleep(0.001)
         return self.enclave
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let time pass everywhere, and the enclave compare its clock with the NSM's as it does each minute."""
+        self.clock.advance_s(seconds)
+        await synchronize(self.enclave._nsm, self.enclave._clock)
 
     async def stop(self) -> None:
         if self._task is not None:

@@ -1,25 +1,25 @@
 """Signer/SignMessage, Signer/SignTypedData, Signer/SignTransaction: sign only what was decoded (SE-06, SE-16).
 
-Each method decodes its payload once; that object is described in the answer, hashed, and encoded. What cannot be
-decoded is refused before a nonce is spent.
+Each method decodes its payload once; that object is described in the answer, hashed, and encoded. eth-account, which
+shares no line with our decoder, must arrive at the same digest. What cannot be decoded, or is decoded in two ways, is
+refused before a nonce is spent.
 """
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from enclave.errors import Refusal
 from enclave.rpc.authorized import Authorizer
 from enclave.rpc.envelope import SignedCall
 from enclave.wallets import Right, Wallets
+from evm import cross_check
+from evm.address import Address, parse_address
 from evm.errors import EvmError
-from evm.message import parse_message
-from evm.transaction import parse_transaction, transaction_hash
-from evm.typed_data import parse_typed_data
+from evm.message import PersonalMessage, parse_message
+from evm.transaction import Transaction, parse_transaction, transaction_hash
+from evm.typed_data import TypedData, parse_typed_data
 from protocol import errors
-
-_MESSAGE: Final = frozenset({"session", "message"})
-_TYPED_DATA: Final = frozenset({"session", "typedData"})
-_TRANSACTION: Final = frozenset({"session", "transaction"})
 
 
 class Signable(Protocol):
@@ -38,6 +38,37 @@ class Signable(Protocol):
 S = TypeVar("S", bound=Signable)
 
 
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[S]):
+    """A kind of payload: its member in `params`, the right it needs, how it is read and what is checked of it.
+
+    `check` gets the payload, the JSON that it was read from, and the wallet's address.
+    """
+
+    member: str
+    right: Right
+    parse: Callable[[Any], S]
+    check: Callable[[S, Any, Address], None]
+
+
+def _check_message(message: PersonalMessage, _document: Any, _wallet: Address) -> None:
+    cross_check.check_message(message)
+
+
+def _check_typed_data(typed_data: TypedData, document: Any, _wallet: Address) -> None:
+    cross_check.check_typed_data(typed_data, document)
+
+
+def _check_transaction(transaction: Transaction, _document: Any, wallet: Address) -> None:
+    transaction.validate_sender(wallet)
+    cross_check.check_transaction(transaction)
+
+
+MESSAGE: Final = Kind("message", "sign_message", parse_message, _check_message)
+TYPED_DATA: Final = Kind("typedData", "sign_typed_data", parse_typed_data, _check_typed_data)
+TRANSACTION: Final = Kind("transaction", "sign_transaction", parse_transaction, _check_transaction)
+
+
 class SignerService:
     """The three methods."""
 
@@ -46,35 +77,33 @@ class SignerService:
         self._wallets = wallets
 
     async def sign_message(self, call: SignedCall) -> dict[str, Any]:
-        """EIP-191 personal message. Result `{signature, digest, understood, signer}`."""
-        _, _, result = await self._sign(call, _MESSAGE, "message", parse_message, "sign_message")
+        """EIP-191 personal message. Result `{signature, digest, signer, understood}`."""
+        _, _, result = await self._sign(call, MESSAGE)
         return result
 
     async def sign_typed_data(self, call: SignedCall) -> dict[str, Any]:
-        """EIP-712 typed data. Result `{signature, digest, understood, signer}`."""
-        _, _, result = await self._sign(call, _TYPED_DATA, "typedData", parse_typed_data, "sign_typed_data")
+        """EIP-712 typed data. Result `{signature, digest, signer, understood}`."""
+        _, _, result = await self._sign(call, TYPED_DATA)
         return result
 
     async def sign_transaction(self, call: SignedCall) -> dict[str, Any]:
         """A transaction of type 0, 1, 2 or 4. Result as above, and `{raw, hash}` of the signed transaction."""
-        transaction, signature, result = await self._sign(
-            call, _TRANSACTION, "transaction", parse_transaction, "sign_transaction"
-        )
+        transaction, signature, result = await self._sign(call, TRANSACTION)
         r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
         raw = transaction.signed(r, s, signature[64] - 27)
         return result | {"raw": "0x" + raw.hex(), "hash": "0x" + transaction_hash(raw).hex()}
 
-    async def _sign(
-        self, call: SignedCall, members: frozenset[str], name: str, parse: Callable[[Any], S], right: Right
-    ) -> tuple[S, bytes, dict[str, Any]]:
-        caller = await self._authorizer.authorize(call, members)
+    async def _sign(self, call: SignedCall, kind: Kind[S]) -> tuple[S, bytes, dict[str, Any]]:
+        caller = await self._authorizer.authorize(call, frozenset({"session", kind.member}))
         session = self._authorizer.session(call, caller)
+        document = call.params.get(kind.member)
         try:
-            payload = parse(call.params.get(name))
+            payload = kind.parse(document)
+            kind.check(payload, document, parse_address(caller.login.address))
             digest, understood = payload.digest, payload.understood()
         except EvmError as error:
             raise Refusal(errors.UNDECODABLE, error.code) from None
-        signature = await self._wallets.sign(session, caller.login, digest, right=right, nonce=caller.nonce)
+        signature = await self._wallets.sign(session, caller.login, digest, right=kind.right, nonce=caller.nonce)
         result = {
             "signature": "0x" + signature.hex(),
             "digest": "0x" + digest.hex(),
