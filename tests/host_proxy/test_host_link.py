@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host_proxy.enclave_link import EnclaveLink, WorkerPool, routing_key, worker_of
+from host_proxy.enclave_link import EnclaveLink, WorkerPool, _Session, routing_key, worker_of
 from host_proxy.errors import Refused
 from host_proxy.logging import Log
 from host_proxy.metrics import Metrics
@@ -264,7 +264,7 @@ async def test_without_a_key_only_connected_workers_are_asked(folder: Path, log:
     links = [EnclaveLink(HybridAddress(str(folder / "x"), 5000 + n), n, log=log, metrics=metrics) for n in range(3)]
     pool = WorkerPool(links)
     assert {pool.owner(None) for _ in range(6)} == set(links), "while none is connected, any of them"
-    links[1]._session = object()  # type: ignore[assignment]
+    links[1]._session = _Session()
     assert {pool.owner(None) for _ in range(6)} == {links[1]}
 
 
