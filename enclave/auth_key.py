@@ -47,12 +47,11 @@ class Key:
 
 def parse_key(value: Any) -> Key | None:
     """The key in a JSON object `{keyType, address}`, or None when it is not a valid one."""
-    if not isinstance(value, dict):
-        return None
-    key_type, address = value.get("keyType"), value.get("address")
-    if key_type not in _ADDRESS_BYTES or not isinstance(address, str) or address[:2] not in ("0x", "0X"):
-        return None
-    raw = parse_hex(address)
+    match value:
+        case {"keyType": "WebCrypto_Secp256r1" | "Ethereum_Secp256k1" as key_type, "address": str(address)}:
+            raw = parse_hex(address) if address[:2] in ("0x", "0X") else None
+        case _:
+            return None
     if raw is None or len(raw) != _ADDRESS_BYTES[key_type]:
         return None
     if key_type == P256 and _p256(raw) is None:

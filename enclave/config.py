@@ -118,7 +118,10 @@ class Config(_Struct, frozen=True, kw_only=True):
 
     version: Literal[1]
     role: Literal["instrument"]
-    deployment: Annotated[str, msgspec.Meta(min_length=3, max_length=64, pattern=r"^[a-z0-9][a-z0-9-]*[a-z0-9]\Z")]
+    deployment: Annotated[
+        str,
+        msgspec.Meta(min_length=3, max_length=limits.MAX_DEPLOYMENT_CHARS, pattern=r"^[a-z0-9][a-z0-9-]*[a-z0-9]\Z"),
+    ]
     threshold: int
     holders: tuple[Holder, ...]
     scopes: tuple[Scope, ...]

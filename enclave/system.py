@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import Final
 
 from enclave.errors import BootError
+from protocol import limits
 
 _CLOCK_SOURCE: Final = "devices/system/clocksource/clocksource0/current_clocksource"
 _RANDOM_SOURCE: Final = "class/misc/hw_random/rng_current"
-_MAX_ATTRIBUTE_BYTES: Final = 4096  # a sysfs attribute is one page
 
 
 def _attribute(path: Path, code: str) -> str:
     """One line of sysfs without its newline; `BootError(code)` when there is none."""
     try:
         with path.open("rb") as file:
-            return file.read(_MAX_ATTRIBUTE_BYTES).decode("ascii").strip()
+            data = file.read(limits.MAX_SYSFS_BYTES + 1)
+        if len(data) <= limits.MAX_SYSFS_BYTES:
+            return data.decode("ascii").strip()
     except (OSError, UnicodeDecodeError):
-        raise BootError(code, str(path)) from None
+        pass
+    raise BootError(code, str(path))
 
 
 class SystemClock:

@@ -27,7 +27,6 @@ _MODULE_ERRORS: Final = {
     "InputTooLarge": "nsm-input-too-large",
     "InternalError": "nsm-internal-error",
 }
-_MAX_DEPTH: Final = 3  # the reply, its fields, the list of locked registers
 _MODULE_ID: Final = re.compile(rf"[\x21-\x7e]{{1,{limits.MAX_MODULE_ID_CHARS}}}\Z")
 
 
@@ -167,9 +166,10 @@ def _item(reply: bytes) -> Any:
     """The one CBOR item of a reply; a reply that names an error raises it."""
     if len(reply) > limits.MAX_NSM_RESPONSE_BYTES:
         raise NsmError("nsm-response-too-large")
-    item = loads_strict(reply, max_depth=_MAX_DEPTH, allow_indefinite=True)
+    depth = limits.MAX_NSM_RESPONSE_DEPTH
+    item = loads_strict(reply, max_depth=depth, allow_indefinite=True)
     # No item is the beginning of another: what can lose its last byte had bytes after its end.
-    if item is None or loads_strict(reply[:-1], max_depth=_MAX_DEPTH, allow_indefinite=True) is not None:
+    if item is None or loads_strict(reply[:-1], max_depth=depth, allow_indefinite=True) is not None:
         raise _malformed()
     if type(item) is dict and item.keys() == {"Error"}:
         name = item["Error"]

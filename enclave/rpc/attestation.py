@@ -7,16 +7,13 @@ import base64
 import binascii
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 from attestation.binding import EnclaveBinding, content_user_data
 from enclave.errors import NsmError, Refusal
 from enclave.nsm.client import NsmClient
 from enclave.rpc.envelope import Call, parse_object, require_json_post
-from protocol import errors
-
-_MAX_WAITING: Final = 64
-_NONCE_BYTES: Final = range(16, 65)
+from protocol import errors, limits
 
 
 class Attestor:
@@ -31,7 +28,7 @@ class Attestor:
     @contextmanager
     def slot(self) -> Iterator[None]:
         """A place in the queue for a document, taken before the work that it will attest; BUSY when there is none."""
-        if self._waiting >= _MAX_WAITING:
+        if self._waiting >= limits.MAX_DOCUMENTS_WAITING:
             raise Refusal(errors.BUSY)
         self._waiting += 1
         try:
@@ -72,7 +69,8 @@ def _nonce(value: Any) -> bytes | None:
         nonce = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
     except (ValueError, binascii.Error):
         return None
-    return nonce if len(nonce) in _NONCE_BYTES and _b64u(nonce) == value.rstrip("=") else None
+    sized = limits.MIN_DOCUMENT_NONCE_BYTES <= len(nonce) <= limits.MAX_DOCUMENT_NONCE_BYTES
+    return nonce if sized and _b64u(nonce) == value.rstrip("=") else None
 
 
 def _b64u(data: bytes) -> str:

@@ -82,14 +82,14 @@ def metadata(params: dict[str, Any]) -> dict[str, str]:
 
 
 def nonce(params: dict[str, Any]) -> int:
-    """The `nonce` member: a hex quantity of at most 256 bits and 30 decimal digits."""
+    """The `nonce` member: a hex quantity of at most 30 decimal digits."""
     value = text(params, "nonce", max_bytes=limits.MAX_BODY_BYTES)
     if not value:
         invalid("nonce is required")
     if not _NONCE.match(value):
         invalid("invalid nonce")
     number = int(value, 16)
-    if number >= 2**limits.MAX_NONCE_BITS or number >= 10**limits.MAX_NONCE_DIGITS:
+    if number >= 10**limits.MAX_NONCE_DIGITS:
         invalid("nonce is too long")
     return number
 

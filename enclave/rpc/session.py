@@ -12,13 +12,12 @@ from enclave.rpc import params
 from enclave.rpc.authorized import Authorized, Authorizer, encode_b64u, session_id, wire_session
 from enclave.rpc.envelope import SignedCall
 from enclave.sessions import Sessions, Subject
-from protocol import errors
+from protocol import errors, limits
 from protocol.services import RecordKey
 
 _CREATE: Final = frozenset({"lifetime"})
 _LIST: Final = frozenset[str]()
 _REVOKE: Final = frozenset({"device", "session"})
-MAX_DEVICE_CHARS: Final = 20 + 2 * 65 + 2
 
 
 class SessionService:
@@ -79,7 +78,7 @@ class SessionService:
         """End one session of a device of the account, or with no `session` the device's login and all its sessions."""
         caller = await self._authorizer.authorize(call, _REVOKE)
         account = await self._account(caller)
-        name = params.text(call.params, "device", max_bytes=MAX_DEVICE_CHARS) or str(call.auth_key)
+        name = params.text(call.params, "device", max_bytes=limits.MAX_DEVICE_CHARS) or str(call.auth_key)
         cti = session_id(call.params) if call.params.get("session") is not None else None
         if name not in account.devices:
             raise Refusal(errors.SESSION_NOT_FOUND)
