@@ -1,7 +1,7 @@
 """One certificate of a Nitro chain: the library reads it, exact bytes decide what it may contain (AT-08, RFC 5280).
 
-`cryptography` parses the DER, strictly. What the rules compare as bytes is then cut out of the same DER: the covered
-part, both algorithm identifiers, both names and the key. Only P-384 keys and ECDSA over SHA-384 exist in this profile.
+`cryptography` parses the DER, strictly. What the rules compare as bytes is cut out of the same DER: the covered part,
+both algorithm identifiers, both names and the key. Only P-384 keys and ECDSA over SHA-384 exist in this profile.
 """
 
 from dataclasses import dataclass
@@ -43,12 +43,14 @@ class Certificate:
 def parse_certificate(der: bytes) -> Certificate:
     """The certificate in `der`, all of it in the profile; `AttestationError("certificate-…")` otherwise."""
     try:
+        covered, outer_algorithm = _elements(der, 2)
+        version, serial, algorithm, issuer, _, subject, spki = _elements(covered, 7)
+        if int.from_bytes(serial[2:], "big", signed=True) <= 0:  # RFC 5280 4.1.2.2; the library only warns
+            raise ValueError("serial number")
         certificate = x509.load_der_x509_certificate(der)
         extensions = certificate.extensions
         not_before_ms = _milliseconds(certificate.not_valid_before_utc)
         not_after_ms = _milliseconds(certificate.not_valid_after_utc)
-        covered, outer_algorithm = _elements(der, 2)
-        version, _, algorithm, issuer, _, subject, spki = _elements(covered, 7)
         is_p384 = spki.startswith(_P384_KEY)
         key = EllipticCurvePublicKey.from_encoded_point(_P384, spki[-_P384_POINT_BYTES:]) if is_p384 else None
     except Exception:  # noqa: BLE001  the library has many exceptions for bad certificates, this package one (AT-17)
@@ -91,7 +93,7 @@ def _constraints_and_usage(extensions: x509.Extensions) -> tuple[x509.BasicConst
 
 
 def _elements(sequence: bytes, count: int) -> list[bytes]:
-    """The first `count` elements of a DER sequence, headers included. The library has parsed the same bytes before."""
+    """The first `count` elements of a DER sequence, headers included. Not strict: the library parses the same bytes."""
     at, _ = _content(sequence, 0)
     elements = []
     for _ in range(count):

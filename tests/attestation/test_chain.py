@@ -243,6 +243,14 @@ def test_at08_algorithm_inside_and_outside_must_agree() -> None:
         assert refused((*pki.good_chain()[:-1], swapped)) == "certificate-algorithm"
 
 
+@pytest.mark.parametrize("serial", [0, -1, -(2**54)])
+def test_at08_serial_number_that_is_not_positive_is_refused(serial: int, recwarn: pytest.WarningsRecorder) -> None:
+    der = pki.good_chain()[ENCLAVE]
+    altered = der.replace(b"enclave", serial.to_bytes(7, "big", signed=True), 1)  # the name comes later
+    assert refused((*pki.good_chain()[:-1], altered)) == "certificate-malformed"
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("place", range(5))
 @pytest.mark.parametrize(
     ("offset_s", "code"), [(-1, None), (0, None), (1, "certificate-expired")], ids=["before", "at", "after"]
