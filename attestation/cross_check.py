@@ -15,6 +15,7 @@ from attestation.cose import ES256K, ES384, Algorithm, Sign1, sig_structure
 from attestation.document import AttestationDocument
 from attestation.errors import AttestationError
 
+_ES256_PROTECTED: Final = b"\xa1\x01\x26"
 _CURVES: Final = {"secp384r1": "P384", "secp256r1": "P256"}
 
 
@@ -44,11 +45,11 @@ def cross_check(sign1: Sign1, algorithm: Algorithm, public_key: ec.EllipticCurve
 
 
 def _message(messages: Any, sign1: Sign1, algorithm: Algorithm) -> Any:
-    known = algorithm is not ES256K
-    parts = [sign1.protected if known else b"", {}, sign1.payload, sign1.signature]
+    """The message as pycose sees it. It cannot parse an ES256K header, but covers one that is put in its place."""
+    header = _ES256_PROTECTED if algorithm is ES256K else sign1.protected
+    parts = [header, {}, sign1.payload, sign1.signature]
     message = messages.Sign1Message.from_cose_obj(parts, allow_unknown_attributes=False)
-    if not known:
-        message._phdr_encoded = sign1.protected  # noqa: SLF001  it would not parse the header, but can cover it
+    message._phdr_encoded = sign1.protected  # noqa: SLF001
     return message
 
 
