@@ -1,4 +1,4 @@
-"""The signed envelope and the dispatcher: order of checks, causes, one answer for anything (identity-instrument.md 1.4)."""
+"""The signed envelope and the dispatcher: order of checks, causes, one answer for anything."""
 
 import base64
 import hashlib
