@@ -6,6 +6,7 @@ sends under any `X-Sequence-` name goes nowhere. Answers carry listed headers on
 1.1 to 1.4.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -114,6 +115,9 @@ class Ingress:
             reply = error_reply(refusal.error, refusal.cause, retry_after_s=refusal.retry_after_s)
         except _ClientGone:
             return
+        except asyncio.CancelledError:  # the host stops and waits no longer
+            await _send(error_reply(errors.NOT_SERVING), headers.get(b"origin"), preflight=False, send=send)
+            raise
         except Exception as error:  # noqa: BLE001  one generic answer, and the service lives (DO-07)
             self._metrics.faults.inc()
             self._log.fault("http", error)
