@@ -1,7 +1,8 @@
 """A host that restores, hides, drops and restarts under a random schedule: what must hold holds (RB-14, VS-11).
 
-The model knows what was acknowledged. Whatever the host does with the store: within a boot no nonce signs twice, and what
-was revoked stays revoked; over restarts no session of an earlier boot signs; an identity gets no second wallet in a boot.
+The model knows what was acknowledged. Whatever the host does with the store: within a boot no nonce signs twice, and
+what was revoked stays revoked; over restarts no session of an earlier boot signs; an identity gets no second wallet
+in a boot.
 """
 
 import random
