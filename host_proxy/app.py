@@ -15,7 +15,7 @@ from host_proxy.egress_policy import EgressPolicy, Resolver, SystemResolver
 from host_proxy.enclave_link import EnclaveLink, WorkerPool
 from host_proxy.health import HealthMonitor, Report
 from host_proxy.http import Ingress
-from host_proxy.http_edge import Door
+from host_proxy.http_door import Door
 from host_proxy.http_server import HttpServer
 from host_proxy.logging import Log
 from host_proxy.metrics import Metrics

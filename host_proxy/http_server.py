@@ -17,7 +17,8 @@ from uvicorn.server import ServerState
 
 from host_proxy.config import HostPort, Tls
 from host_proxy.errors import HostError
-from host_proxy.http_edge import Deadlines, Door, EdgeProtocol
+from host_proxy.http_door import Deadlines, Door
+from host_proxy.http_edge import EdgeProtocol
 from protocol import limits
 
 _BACKLOG: Final = 1024

@@ -132,13 +132,14 @@ async def start_host(folder: Path, guest: Guest, output: io.StringIO) -> AsyncIt
         }
         config = HostConfig(version=1, **(defaults | fields))
         metrics = metrics_for(config)
-        stands_on = {
+        stands_on: dict[str, Any] = {
             "launcher": Unmanaged(),
             "resolver": FixedResolver(),
             "credentials": FixedCredentials(),
-            "store": SqliteStore(folder / "store.db", observe_commit=metrics.store_batch.observe),
-        }
-        host = compose(config, HostPorts(**(stands_on | (ports or {}))), log=Log(output, strict=True), metrics=metrics)
+        } | (ports or {})
+        if "store" not in stands_on:
+            stands_on["store"] = SqliteStore(folder / "store.db", observe_commit=metrics.store_batch.observe)
+        host = compose(config, HostPorts(**stands_on), log=Log(output, strict=True), metrics=metrics)
         await host.start()
         client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{host.port}", trust_env=False)
         running = Running(host, client, metrics, output)

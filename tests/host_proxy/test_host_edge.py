@@ -11,7 +11,7 @@ import pytest
 from host_proxy.client_address import ClientAddresses
 from host_proxy.config import HostPort
 from host_proxy.http import Receive, Scope, Send
-from host_proxy.http_edge import Deadlines, Door
+from host_proxy.http_door import Deadlines, Door
 from host_proxy.http_server import HttpServer
 from host_proxy.metrics import Metrics
 from protocol import errors, limits
@@ -258,8 +258,7 @@ def head_of(size: int) -> bytes:
 async def test_head_at_the_cap_passes_and_one_byte_more_is_refused(start_edge: StartEdge) -> None:
     edge = await start_edge()
     async with connection(edge) as (reader, writer):
-        writer.write(head_of(limits.MAX_HTTP_HEAD_BYTES - 14)[: limits.MAX_HTTP_HEAD_BYTES])
-        writer.write(head_of(limits.MAX_HTTP_HEAD_BYTES - 14)[limits.MAX_HTTP_HEAD_BYTES :])
+        writer.write(head_of(limits.MAX_HTTP_HEAD_BYTES))
         assert b"ok /x" in await read_answer(reader)
     assert_refused(await edge.exchange(head_of(limits.MAX_HTTP_HEAD_BYTES + 1)), errors.REQUEST_TOO_LARGE)
 
@@ -318,6 +317,17 @@ async def impatient(_: Scope, __: Receive, send: Send) -> None:
 
 # --- time ---
 
+
+def test_deadlines_are_those_of_the_table() -> None:
+    assert Deadlines() == Deadlines(
+        head_s=limits.HTTP_HEAD_DEADLINE_S,
+        message_s=limits.HTTP_MESSAGE_DEADLINE_S,
+        idle_s=limits.HTTP_IDLE_DEADLINE_S,
+        write_s=limits.HTTP_WRITE_DEADLINE_S,
+        linger_s=limits.HTTP_LINGER_S,
+    )
+
+
 QUICK = Deadlines(head_s=0.2, message_s=0.4, idle_s=0.6, write_s=0.4, linger_s=0.3)
 
 
@@ -374,6 +384,16 @@ async def test_client_that_takes_no_answers_is_cut_off(start_edge: StartEdge) ->
     async with asyncio.timeout(5):
         await edge.door.empty.wait()
     assert big.started < 40, "a client that reads nothing gets no further work done"
+    writer.close()
+
+
+async def test_refused_client_that_stays_is_cut_off_after_a_moment(start_edge: StartEdge) -> None:
+    edge = await start_edge(deadlines=QUICK)
+    reader, writer = await edge.connect()
+    writer.write(b"BAD\r\n\r\n")
+    assert_refused(await reader.read(), errors.BAD_REQUEST)
+    async with asyncio.timeout(2):
+        await edge.door.empty.wait()
     writer.close()
 
 

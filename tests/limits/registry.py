@@ -22,6 +22,16 @@ CMS: Final = "tests/enclave_kms/test_cms.py"
 SDK: Final = "tests/enclave_kms/test_sdk_c.py"
 NSM_MESSAGES: Final = "tests/enclave/test_nsm_messages.py"
 NSM_DEVICE: Final = "tests/enclave/test_nsm_device.py"
+EDGE: Final = "tests/host_proxy/test_host_edge.py"
+LINK: Final = "tests/host_proxy/test_host_link.py"
+STORE: Final = "tests/host_proxy/test_host_store.py"
+HOST_SERVICES: Final = "tests/host_proxy/test_host_services.py"
+EGRESS: Final = "tests/host_proxy/test_host_egress.py"
+PARTS: Final = "tests/host_proxy/test_host_parts.py"
+TRANSPORT: Final = "tests/host_proxy/test_host_transport.py"
+HOST_HTTP: Final = "tests/host_proxy/test_host_http.py"
+HOST_HEALTH: Final = "tests/host_proxy/test_host_health.py"
+SUPERVISION: Final = "tests/host_proxy/test_host_supervision.py"
 
 COVERED: Final[dict[str, str]] = {
     "MAX_FRAME_BYTES": f"{FRAMES}::test_frame_at_the_cap_passes_and_one_byte_more_is_refused_on_both_sides",
@@ -65,6 +75,36 @@ COVERED: Final[dict[str, str]] = {
     "MAX_ATTESTATION_FIELD_BYTES": f"{NSM_MESSAGES}::test_attestation_field_at_the_cap_passes_and_one_byte_more_is_refused",
     "MAX_NSM_REQUEST_BYTES": f"{NSM_DEVICE}::test_request_at_the_cap_passes_and_one_byte_more_is_refused_before_the_call",
     "MAX_NSM_RESPONSE_BYTES": f"{NSM_DEVICE}::test_longest_answer_that_cannot_have_been_cut_is_taken_whole",
+    "MAX_HTTP_HEADERS": f"{EDGE}::test_headers_at_the_cap_pass_and_one_more_is_refused",
+    "MAX_HTTP_CONNECTIONS": f"{EDGE}::test_caps_on_connections_are_those_of_the_table",
+    "MAX_HTTP_CONNECTIONS_PER_CLIENT": f"{EDGE}::test_caps_on_connections_are_those_of_the_table",
+    "MAX_HTTP_MESSAGE_BYTES": f"{EDGE}::test_message_that_grows_beyond_its_cap_on_the_wire_is_refused",
+    "HTTP_HEAD_DEADLINE_S": f"{EDGE}::test_head_that_drips_is_closed_by_the_clock_of_its_first_byte",
+    "HTTP_MESSAGE_DEADLINE_S": f"{EDGE}::test_body_that_drips_is_closed_by_the_clock_of_its_first_byte",
+    "HTTP_IDLE_DEADLINE_S": f"{EDGE}::test_idle_connection_is_closed_and_a_slow_answer_is_not_idle",
+    "HTTP_WRITE_DEADLINE_S": f"{EDGE}::test_client_that_takes_no_answers_is_cut_off",
+    "HTTP_LINGER_S": f"{EDGE}::test_refused_client_that_stays_is_cut_off_after_a_moment",
+    "MAX_AUTH_KEY_CHARS": f"{LINK}::test_routing_key_is_read_leniently_and_bounded",
+    "MAX_IN_FLIGHT": f"{LINK}::test_requests_beyond_the_cap_are_busy_at_once_and_the_others_are_answered",
+    "FRAME_DEADLINE_S": f"{LINK}::test_frame_that_drips_is_cut_off_by_the_clock_of_its_first_byte",
+    "REQUEST_DEADLINE_S": f"{LINK}::test_deadline_of_a_request_is_the_tables",
+    "MAX_CONNECTIONS": f"{HOST_SERVICES}::test_connections_beyond_the_cap_are_closed_and_the_others_work",
+    "IDLE_DEADLINE_S": f"{HOST_SERVICES}::test_idle_connection_is_closed_and_a_busy_one_is_not",
+    "MAX_HOLDER_NAME_BYTES": f"{HOST_SERVICES}::test_bad_call_gets_a_status_without_a_body_and_the_connection_lives",
+    "MAX_FORWARDED_HOPS": f"{PARTS}::test_client_is_the_peer_or_what_a_trusted_proxy_says",
+    "MAX_RATE_BUCKETS": f"{PARTS}::test_table_is_as_large_as_the_limit_says",
+    "MAX_LOG_FIELD_CHARS": f"{PARTS}::test_text_with_line_breaks_stays_on_its_line_and_is_bounded",
+    "MAX_CONFIG_BYTES": f"{PARTS}::test_file_at_the_cap_passes_and_one_byte_more_is_refused",
+    "MAX_HANDSHAKE_BYTES": f"{TRANSPORT}::test_any_other_reply_is_refused_within_its_bound",
+    "MAX_CONNECT_HEAD_BYTES": f"{EGRESS}::test_head_at_the_cap_passes_and_one_byte_more_is_refused",
+    "MAX_EGRESS_CONNECTIONS": f"{EGRESS}::test_bounds_are_those_of_the_table",
+    "EGRESS_IDLE_S": f"{EGRESS}::test_bounds_are_those_of_the_table",
+    "EGRESS_LIFETIME_S": f"{EGRESS}::test_bounds_are_those_of_the_table",
+    "MAX_STORE_WAITING": f"{STORE}::test_calls_beyond_the_cap_are_busy_at_once",
+    "MAX_STORE_BATCH": f"{STORE}::test_calls_that_wait_together_share_commits_and_no_conflict_spreads",
+    "HEALTH_DEADLINE_S": f"{HOST_HEALTH}::test_silent_enclave_is_down_after_the_deadline",
+    "MAX_LAUNCHER_OUTPUT_BYTES": f"{SUPERVISION}::test_output_at_the_cap_passes",
+    "MAX_ORIGIN_CHARS": f"{HOST_HTTP}::test_origin_at_the_cap_is_reflected",
 }
 
 # Names of `protocol/limits.py` that bound no input.
@@ -73,12 +113,7 @@ NOT_CAPS: Final = frozenset({"KIB", "DEFAULT_SESSION_LIFETIME_S"})
 # Rows whose test is still to be registered. This set only ever shrinks, and is empty at a release.
 PENDING: Final = frozenset(
     {
-        "MAX_IN_FLIGHT",
-        "MAX_CONNECTIONS",
-        "FRAME_DEADLINE_S",
-        "IDLE_DEADLINE_S",
         "STORE_DEADLINE_S",
-        "REQUEST_DEADLINE_S",
         "MAX_SCOPE_CHARS",
         "MAX_HANDLE_BYTES",
         "MAX_VERIFIER_BYTES",
@@ -89,7 +124,6 @@ PENDING: Final = frozenset(
         "MAX_NONCE_HEADER_CHARS",
         "MAX_NONCE_BITS",
         "MAX_NONCE_DIGITS",
-        "MAX_ORIGIN_CHARS",
         "MAX_SESSION_LIFETIME_S",
         "MAX_OTP_ATTEMPTS",
         "MAX_COMMITMENTS",
@@ -134,28 +168,5 @@ PENDING: Final = frozenset(
         "KEY_SET_REFRESH_INTERVAL_S",
         "KEY_SET_RETRY_INTERVAL_S",
         "IDENTITY_PROVIDER_DEADLINE_S",
-        "MAX_CONFIG_BYTES",
-        "MAX_HTTP_HEADERS",
-        "MAX_HTTP_CONNECTIONS",
-        "MAX_HTTP_CONNECTIONS_PER_CLIENT",
-        "MAX_HTTP_MESSAGE_BYTES",
-        "HTTP_HEAD_DEADLINE_S",
-        "HTTP_MESSAGE_DEADLINE_S",
-        "HTTP_IDLE_DEADLINE_S",
-        "HTTP_WRITE_DEADLINE_S",
-        "MAX_AUTH_KEY_CHARS",
-        "MAX_FORWARDED_HOPS",
-        "MAX_RATE_BUCKETS",
-        "MAX_HANDSHAKE_BYTES",
-        "MAX_CONNECT_HEAD_BYTES",
-        "MAX_EGRESS_CONNECTIONS",
-        "EGRESS_IDLE_S",
-        "EGRESS_LIFETIME_S",
-        "MAX_STORE_WAITING",
-        "MAX_STORE_BATCH",
-        "HEALTH_DEADLINE_S",
-        "MAX_LAUNCHER_OUTPUT_BYTES",
-        "MAX_LOG_FIELD_CHARS",
-        "MAX_HOLDER_NAME_BYTES",
     }
 )
