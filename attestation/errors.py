@@ -63,6 +63,13 @@ TEXTS: Final[dict[str, str]] = {
     "receipt-mismatch": "The receipt is about another request, response, deployment or boot.",
     "identity-mismatch": "The opening does not match the identity in the session attestation.",
     "bundle-malformed": "This is not a proof bundle.",
+    # --- the sealed channel (CH-02 to CH-05) ---
+    "channel-malformed": "This is not a sealed message in the one allowed form.",
+    "channel-too-large": "The message is larger than a sealed message may be.",
+    "channel-key": "The channel key is no point that a secret could be agreed with.",
+    "channel-unopened": "The sealed message does not open: it was altered, or it belongs to another request or key.",
+    "channel-unsealed": "The answer is not sealed, so anybody on the way may have written it.",
+    "channel-elsewhere": "The request is not for the service that was attested.",
     # --- second opinions and input ---
     "cross-check-unavailable": "The second COSE implementation is not installed, so there is no second opinion.",
     "cross-check-disagrees": "A second, independent implementation disagrees with ours.",
