@@ -9,6 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Final, cast
 
+from enclave.rpc.envelope import encode_json
 from protocol import errors, frames, limits
 from protocol.errors import ProtocolError
 from protocol.frames import FrameConnection, Request, Response
@@ -101,7 +102,12 @@ class _Connection(asyncio.Protocol):
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self, request: Request) -> None:
-        self._send(await self._answer(request))
+        response = await self._answer(request)
+        try:
+            self._send(response)
+        except ProtocolError:  # more than a frame holds; without an answer the host would wait for one
+            body = encode_json(errors.error_body(errors.INTERNAL_ERROR))
+            self._send(Response(request.id, errors.INTERNAL_ERROR.status, {"content-type": "application/json"}, body))
 
     def _send(self, response: Response) -> None:
         if self._transport is not None:

@@ -9,7 +9,7 @@ from typing import Final
 KIB: Final = 1024
 
 # --- frames between host and enclave (VS-02, VS-03, VS-04) ---
-MAX_FRAME_BYTES: Final = 256 * KIB  # > largest body + headers; far below memory of a 256 MiB guest
+MAX_FRAME_BYTES: Final = 512 * KIB  # > MAX_UNDERSTOOD_BYTES + a transaction in hex + headers; a guest has 256 MiB
 MAX_METHOD_CHARS: Final = 128
 MAX_HEADERS: Final = 16
 MAX_HEADER_NAME_CHARS: Final = 64
@@ -56,6 +56,7 @@ MAX_DEVICES_PER_ACCOUNT: Final = 32
 # --- what is signed (SE-12, SE-13) ---
 MAX_MESSAGE_BYTES: Final = 32 * KIB
 MAX_CALLDATA_BYTES: Final = 32 * KIB
+MAX_UNDERSTOOD_BYTES: Final = 256 * KIB  # JSON that says what is signed; escapes and decimals lengthen it up to 8 times
 MAX_TYPED_DATA_DEPTH: Final = 16
 MAX_TYPED_DATA_TYPES: Final = 64
 MAX_TYPED_DATA_FIELDS: Final = 256

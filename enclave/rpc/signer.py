@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from enclave.errors import Refusal
 from enclave.rpc.authorized import Authorizer
-from enclave.rpc.envelope import SignedCall
+from enclave.rpc.envelope import SignedCall, encode_json
 from enclave.wallets import Right, Wallets
 from evm import cross_check
 from evm.address import Address, parse_address
@@ -19,7 +19,7 @@ from evm.errors import EvmError
 from evm.message import PersonalMessage, parse_message
 from evm.transaction import Transaction, parse_transaction, transaction_hash
 from evm.typed_data import TypedData, parse_typed_data
-from protocol import errors
+from protocol import errors, limits
 
 
 class Signable(Protocol):
@@ -103,6 +103,8 @@ class SignerService:
             digest, understood = payload.digest, payload.understood()
         except EvmError as error:
             raise Refusal(errors.UNDECODABLE, error.code) from None
+        if len(encode_json(understood)) > limits.MAX_UNDERSTOOD_BYTES:  # an answer that no frame holds signs nothing
+            raise Refusal(errors.UNDECODABLE, "understood-too-long")
         signature = await self._wallets.sign(session, caller.login, digest, right=kind.right, nonce=caller.nonce)
         result = {
             "signature": "0x" + signature.hex(),

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from enclave.dispatch import NONCE_HEADER
-from protocol import limits
+from enclave.rpc.envelope import encode_json
+from protocol import frames, limits
 from tests.appliance import SCOPE, Client, Refused, World, commit_params, complete_params, config_json
+from tests.evm import samples
 
 EMAIL = "user@example.com"
 NOT_FOUND = "commitment not found"
@@ -149,3 +151,50 @@ async def test_scope_header(world: World, client: Client) -> None:
     assert await cause_of(client.send(path, client.envelope(params), x_sequence_scope=longest)) == "scope is not served"
     refused = client.send(path, client.envelope(params), x_sequence_scope=longest + "s")
     assert await cause_of(refused) == "valid scope is required"
+
+
+async def test_understood(world: World, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is signed is shown: what no answer could show is refused, before its nonce is spent."""
+    await world.log_in(client)
+    message = {"session": (await client.session())["session"], "message": {"text": "\x7f" * 100}}
+    understood = (await client.own("/rpc/Signer/SignMessage", **message))["understood"]
+    monkeypatch.setattr(limits, "MAX_UNDERSTOOD_BYTES", len(encode_json(understood)))
+    assert await client.own("/rpc/Signer/SignMessage", **message)
+    monkeypatch.setattr(limits, "MAX_UNDERSTOOD_BYTES", len(encode_json(understood)) - 1)
+    nonce = hex(client._nonce + 1)
+    assert await cause_of(client.own("/rpc/Signer/SignMessage", **message)) == "understood-too-long"
+    monkeypatch.undo()
+    assert await client.own("/rpc/Signer/SignMessage", **message, nonce=nonce)
+
+
+def batch_transfer(items: int) -> str:
+    """The calldata that grows most when put into words: two lists of the largest numbers, given one by one."""
+    largest = [2**256 - 1] * items
+    words = [1, 2, 160, 160 + 32 * (items + 1), 160 + 64 * (items + 1), items, *largest, items, *largest, 0]
+    return "0x2eb2c2d6" + b"".join(word.to_bytes(32, "big") for word in words).hex()
+
+
+async def test_longest_answers_fit_a_frame_with_their_document(world: World, client: Client) -> None:
+    await world.log_in(client)
+    session = (await client.session())["session"]
+    escaped = "\x7f" * (limits.MAX_MESSAGE_BYTES - 100)
+    types = {"EIP712Domain": [{"name": "name", "type": "string"}], "P": [{"name": "a", "type": "string"}]}
+    transaction = samples.transaction(2, data=batch_transfer(480), accessList=[])
+    for path, members in {
+        "/rpc/Signer/SignMessage": {"message": {"text": escaped}},
+        "/rpc/Signer/SignTransaction": {"transaction": transaction},
+        "/rpc/Signer/SignTypedData": {
+            "typedData": {
+                "types": types,
+                "primaryType": "P",
+                "domain": {"name": escaped[:28_000]},
+                "message": {"a": escaped[:28_000]},
+            }
+        },
+    }.items():
+        envelope = client.envelope(client.own_params(path, session=session, **members))
+        body = json.dumps(envelope, ensure_ascii=False).encode()
+        headers = {"content-type": "application/json", NONCE_HEADER: "n" * limits.MAX_NONCE_HEADER_CHARS}
+        response = await world.raw(path, body, headers)
+        assert response.status == 200, response.body
+        assert len(frames.encode(response)) > limits.MAX_FRAME_BYTES // 3, "long it was"

@@ -32,7 +32,9 @@ async def test_wrong_answers_at_the_cap_end_a_login_and_one_fewer_does_not(world
         for _ in range(wrong_answers):
             wrong = otp_answer(started["challenge"], "wrong")
             await refused(client.call("CompleteAuth", complete_params(EMAIL, wrong)))
-        right = client.call("CompleteAuth", complete_params(EMAIL, otp_answer(started["challenge"], world.mailer.last_code())))
+        right = client.call(
+            "CompleteAuth", complete_params(EMAIL, otp_answer(started["challenge"], world.mailer.last_code()))
+        )
         if wrong_answers < limits.MAX_OTP_ATTEMPTS:
             assert (await right)["identity"]["email"] == EMAIL
         else:

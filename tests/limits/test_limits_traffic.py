@@ -1,9 +1,10 @@
-"""The enclave's end of connections and its calls to the parent: number and time, at the cap and beyond (VS-02 to VS-04).
+"""The enclave's connections and its calls to the parent: number, size and time, at the cap and beyond (VS-02 to VS-04).
 
 Deadlines are shortened and then measured on a loop whose time the test turns, so nothing here waits.
 """
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -134,6 +135,19 @@ async def test_requests_of_a_worker_at_the_cap_are_worked_on_and_one_more_is_bus
     gate.set()
     assert {response.status for response in await asyncio.gather(*held)} == {200}
     assert (await dispatcher.answer(Request(0, "GET /x", {}, b""))).status == 200
+
+
+async def test_answer_that_no_frame_holds_becomes_an_error_and_the_connection_lives() -> None:
+    async def sized(request: Request) -> Response:
+        overhead = len(frames.encode(Response(1, 200, {}, bytes(2**17)))) - 2**17 - 4
+        return Response(request.id, 200, {}, bytes(limits.MAX_FRAME_BYTES - overhead + request.id - 1))
+
+    with ingress(sized) as made:
+        host = await made.connect()
+        host.send(1, 2)
+        first, second = sorted(await host.receive(2), key=lambda response: response.id)
+        assert (first.status, second.status) == (200, errors.INTERNAL_ERROR.status)
+        assert json.loads(second.body) == errors.error_body(errors.INTERNAL_ERROR)
 
 
 @pytest.fixture
