@@ -9,13 +9,15 @@ import http.client
 import json
 import re
 import secrets
+import socket
 import sys
 from base64 import b64decode, urlsafe_b64decode
 from binascii import Error as BinasciiError
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 from typing import Any, Final
 from urllib.parse import SplitResult, urlencode, urlsplit
 
@@ -148,21 +150,18 @@ def _unwrap_json(body: bytes) -> bytes:
 
 def _exchange(parts: SplitResult, method: str, target: str, body: bytes, nonce: str) -> tuple[str | None, bytes]:
     """The answer's document header, if any, and its body. The whole exchange has one deadline."""
+    connection = _connection(parts)
+    headers = {NONCE_HEADER: nonce} | ({"Content-Type": "application/json"} if method == "POST" else {})
     try:
-        connection = _connection(parts)
-        deadline = Timer(limits.FETCH_DEADLINE_S, _hang_up, [connection])
-        deadline.daemon = True
-        deadline.start()
-        try:
-            headers = {NONCE_HEADER: nonce} | ({"Content-Type": "application/json"} if method == "POST" else {})
+        connection.connect()
+        with _deadline(connection.sock):
             connection.request(method, target, body or None, headers)
             response = connection.getresponse()
             data = response.read(limits.MAX_FETCHED_BODY_BYTES + 1)
-        finally:
-            deadline.cancel()
-            connection.close()
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise AttestationError("input-unreachable", f"{parts.netloc}: {error or type(error).__name__}") from None
+    finally:
+        connection.close()
     if len(data) > limits.MAX_FETCHED_BODY_BYTES:
         raise AttestationError("input-unreachable", f"the answer is larger than {limits.MAX_FETCHED_BODY_BYTES} bytes")
     if 300 <= response.status < 400:
@@ -171,13 +170,32 @@ def _exchange(parts: SplitResult, method: str, target: str, body: bytes, nonce: 
 
 
 def _connection(parts: SplitResult) -> http.client.HTTPConnection:
-    if not parts.hostname or parts.username is not None:
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or parts.username is not None:
         raise AttestationError("input-unreachable", "the URL needs a host, and no user")
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return kind(parts.hostname, parts.port, timeout=limits.FETCH_DEADLINE_S)
+    return kind(host, port, timeout=limits.FETCH_DEADLINE_S)
 
 
-def _hang_up(connection: http.client.HTTPConnection) -> None:
-    """Ends an exchange that drips: the blocked read fails."""
-    if connection.sock is not None:
-        connection.sock.close()
+@contextmanager
+def _deadline(connection: socket.socket) -> Iterator[None]:
+    """One deadline for all that is done inside, however slowly the other side drips; `TimeoutError` when it passes."""
+    passed = Event()
+
+    def hang_up() -> None:
+        passed.set()
+        with suppress(OSError):  # already gone
+            connection.shutdown(socket.SHUT_RDWR)
+
+    timer = Timer(limits.FETCH_DEADLINE_S, hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if passed.is_set():
+            raise TimeoutError("no complete answer in time")

@@ -48,14 +48,14 @@ def verify_command(args: Namespace, context: Context) -> Report:
     """`verify SOURCE`: every demand that was made, then those that can turn out impossible to check."""
     if is_url(args.source) and (args.nonce is not None or args.at is not None):
         raise AttestationError("policy-malformed", "a URL gets a nonce of its own and is judged now")
-    file = read_policy(args)
+    file, lists = read_policy(args), tuple(map(read_bytes, args.crl))
     source = read_input(args.source, args.encoding, args.data)
     document = parse_attestation_document(source.data)
     policy = AllOf((file.image(), *_freshness(args, file, source), *_bindings(args)))
     body = describe(args.source, document)
     try:
         verified = verify(document, policy, context.now_ms, context.roots, as_of=args.at)
-        findings, unchecked = _optional(_optional_checks(args, source, verified))
+        findings, unchecked = _optional(_optional_checks(args.cross_check, lists, source, verified))
     except AttestationError as error:
         return Report(ExitCode.REFUSED, {"refusal": {"code": error.code, "text": error.text}, **body})
     body |= describe_verified(verified, findings)
@@ -121,15 +121,16 @@ def _bindings(args: Namespace) -> list[Policy]:
     return policies
 
 
-def _optional_checks(args: Namespace, source: Input, verified: VerifiedDocument) -> list[Callable[[], Findings]]:
+def _optional_checks(
+    cross_check: bool, lists: tuple[bytes, ...], source: Input, verified: VerifiedDocument
+) -> list[Callable[[], Findings]]:
     moment = Moment(verified.now_ms, verified.as_of_ms)
     checks: list[Callable[[], Findings]] = []
     if exchange := source.exchange:
         checks.append(lambda: _check_content(exchange, verified.document, moment))
-    if args.crl:
-        lists = NotRevoked(tuple(map(read_bytes, args.crl)))
-        checks.append(lambda: lists.validate(verified.document, moment))
-    if args.cross_check:
+    if lists:
+        checks.append(lambda: NotRevoked(lists).validate(verified.document, moment))
+    if cross_check:
         checks.append(lambda: _cross_check(verified.document))
     return checks
 
