@@ -73,8 +73,11 @@ class Sessions:
         self.epoch = epoch
 
     def issue(self, subject: Subject, origin: str, login: Login, lifetime_s: int) -> DeviceSession:
-        """A signed session attestation that ends with the login at the latest."""
+        """A signed session attestation that ends with the login at the latest; SESSION_EXPIRED if that is now."""
         now_s = self._clock.now_s()
+        expires_s = min(now_s + lifetime_s, login.expires_s)
+        if expires_s <= now_s:
+            raise Refusal(errors.SESSION_EXPIRED)
         claims = SessionClaims(
             issuer=self._deployment,
             subject=subject.identity_hash,
@@ -84,7 +87,7 @@ class Sessions:
             auth_method=login.method,
             auth_time_s=login.auth_time_s,
             issued_s=now_s,
-            expires_s=min(now_s + lifetime_s, login.expires_s),
+            expires_s=expires_s,
             cti=self._random(_CTI_BYTES),
             boot_epoch=self.epoch,
         )
