@@ -1,7 +1,8 @@
 """Which test shows each row of `protocol/limits.py` at its cap and at cap + 1 (DO-01).
 
-To register a limit, write `"NAME": "tests/<package>/test_<module>.py::test_<name>"`. The test's module has to name the
-limit, so that it moves with the row. `test_limits.py` fails for a row that is in none of the tables below.
+To register a limit, write `"NAME": "tests/<package>/test_<module>.py::test_<name>"`, or a tuple of two tests when one
+shows the cap and another what lies beyond. The module of one of them has to name the limit, so that it moves with the
+row. `test_limits.py` fails for a row that is in none of the tables below.
 """
 
 from typing import Final
@@ -33,7 +34,22 @@ HOST_HTTP: Final = "tests/host_proxy/test_host_http.py"
 HOST_HEALTH: Final = "tests/host_proxy/test_host_health.py"
 SUPERVISION: Final = "tests/host_proxy/test_host_supervision.py"
 
-COVERED: Final[dict[str, str]] = {
+REQUESTS: Final = "tests/limits/test_limits_requests.py"
+STATE: Final = "tests/limits/test_limits_state.py"
+TRAFFIC: Final = "tests/limits/test_limits_traffic.py"
+PROVIDERS: Final = "tests/limits/test_limits_providers.py"
+PIECES: Final = "tests/limits/test_limits_pieces.py"
+DOCUMENT: Final = "tests/attestation/test_document.py"
+CHAIN: Final = "tests/attestation/test_chain.py"
+VERIFY: Final = "tests/attestation/test_verify.py"
+SESSION: Final = "tests/attestation/test_session_attestation.py"
+BUNDLE: Final = "tests/attestation/test_bundle.py"
+CLI: Final = "tests/attestation/test_nitro_attest.py"
+ID_TOKEN: Final = "tests/enclave_login/test_id_token.py"
+KEY_SETS: Final = "tests/enclave_login/test_key_sets.py"
+PROVIDER_KEYS: Final = "tests/enclave_login/test_provider_keys.py"
+
+COVERED: Final[dict[str, str | tuple[str, str]]] = {
     "MAX_FRAME_BYTES": f"{FRAMES}::test_frame_at_the_cap_passes_and_one_byte_more_is_refused_on_both_sides",
     "MAX_METHOD_CHARS": f"{FRAMES}::test_fields_above_their_cap_are_refused_on_both_sides",
     "MAX_HEADERS": f"{FRAMES}::test_fields_above_their_cap_are_refused_on_both_sides",
@@ -85,11 +101,6 @@ COVERED: Final[dict[str, str]] = {
     "HTTP_WRITE_DEADLINE_S": f"{EDGE}::test_client_that_takes_no_answers_is_cut_off",
     "HTTP_LINGER_S": f"{EDGE}::test_refused_client_that_stays_is_cut_off_after_a_moment",
     "MAX_AUTH_KEY_CHARS": f"{LINK}::test_routing_key_is_read_leniently_and_bounded",
-    "MAX_IN_FLIGHT": f"{LINK}::test_requests_beyond_the_cap_are_busy_at_once_and_the_others_are_answered",
-    "FRAME_DEADLINE_S": f"{LINK}::test_frame_that_drips_is_cut_off_by_the_clock_of_its_first_byte",
-    "REQUEST_DEADLINE_S": f"{LINK}::test_deadline_of_a_request_is_the_tables",
-    "MAX_CONNECTIONS": f"{HOST_SERVICES}::test_connections_beyond_the_cap_are_closed_and_the_others_work",
-    "IDLE_DEADLINE_S": f"{HOST_SERVICES}::test_idle_connection_is_closed_and_a_busy_one_is_not",
     "MAX_HOLDER_NAME_BYTES": f"{HOST_SERVICES}::test_bad_call_gets_a_status_without_a_body_and_the_connection_lives",
     "MAX_FORWARDED_HOPS": f"{PARTS}::test_client_is_the_peer_or_what_a_trusted_proxy_says",
     "MAX_RATE_BUCKETS": f"{PARTS}::test_table_is_as_large_as_the_limit_says",
@@ -104,69 +115,104 @@ COVERED: Final[dict[str, str]] = {
     "MAX_STORE_BATCH": f"{STORE}::test_calls_that_wait_together_share_commits_and_no_conflict_spreads",
     "HEALTH_DEADLINE_S": f"{HOST_HEALTH}::test_silent_enclave_is_down_after_the_deadline",
     "MAX_LAUNCHER_OUTPUT_BYTES": f"{SUPERVISION}::test_output_at_the_cap_passes",
-    "MAX_ORIGIN_CHARS": f"{HOST_HTTP}::test_origin_at_the_cap_is_reflected",
+    "STORE_DEADLINE_S": f"{TRAFFIC}::test_store_that_hangs_is_unreachable_at_the_deadline",
+    "MAX_SCOPE_CHARS": f"{REQUESTS}::test_scope",
+    "MAX_HANDLE_BYTES": f"{REQUESTS}::test_handle",
+    "MAX_VERIFIER_BYTES": f"{REQUESTS}::test_verifier",
+    "MAX_ANSWER_BYTES": f"{REQUESTS}::test_answer",
+    "MAX_METADATA_ENTRIES": f"{REQUESTS}::test_metadata_entries",
+    "MAX_METADATA_KEY_BYTES": f"{REQUESTS}::test_metadata_keys",
+    "MAX_METADATA_VALUE_BYTES": f"{REQUESTS}::test_metadata_values",
+    "MAX_NONCE_HEADER_CHARS": f"{REQUESTS}::test_nonce_header",
+    "MAX_NONCE_DIGITS": f"{REQUESTS}::test_nonce_digits",
+    "MAX_DEVICE_CHARS": f"{REQUESTS}::test_device",
+    "MAX_UNDERSTOOD_BYTES": f"{REQUESTS}::test_understood",
+    "MAX_DOCUMENTS_WAITING": f"{REQUESTS}::test_documents_waiting",
+    "MIN_DOCUMENT_NONCE_BYTES": f"{REQUESTS}::test_nonce_of_a_document",
+    "MAX_DOCUMENT_NONCE_BYTES": f"{REQUESTS}::test_nonce_of_a_document",
+    "MAX_SESSION_LIFETIME_S": f"{STATE}::test_lifetime_of_a_session",
+    "MAX_OTP_ATTEMPTS": f"{STATE}::test_wrong_answers_at_the_cap_end_a_login_and_one_fewer_does_not",
+    "MAX_COMMITMENTS": f"{STATE}::test_commitments_at_the_cap_are_kept_and_one_more_is_busy_until_some_expire",
+    "MAX_COMMITMENTS_PER_IDENTITY": f"{STATE}::test_strangers_with_a_live_login_to_one_address_are_capped",
+    "MAX_SESSIONS_PER_DEVICE": f"{STATE}::test_sessions_of_a_device_at_the_cap_are_kept_and_one_more_ends_the_oldest_but_the_login_s",
+    "MAX_DEVICES_PER_ACCOUNT": f"{STATE}::test_devices_of_an_account_at_the_cap_are_listed_and_one_more_ends_the_oldest",
+    "MAX_DEPLOYMENT_CHARS": f"{STATE}::test_deployment_of_a_configuration",
+    "MAX_ATTESTATION_DOCUMENT_BYTES": f"{DOCUMENT}::test_at01_document_over_16_kib_is_refused_before_parsing",
+    "MAX_NSM_RANDOM_BYTES": f"{NSM_MESSAGES}::test_random_reply_at_the_cap_passes_and_one_byte_more_is_refused",
+    "MAX_NSM_RESPONSE_DEPTH": f"{PIECES}::test_depth_of_a_reply_of_the_module",
+    "MAX_SYSFS_BYTES": f"{PIECES}::test_attribute_of_sysfs",
+    "MAX_CERTIFICATE_BYTES": f"{DOCUMENT}::test_at05_fields_are_taken_at_their_limits_and_refused_beyond",
+    "MAX_CABUNDLE_CERTIFICATES": f"{DOCUMENT}::test_at05_fields_are_taken_at_their_limits_and_refused_beyond",
+    "MAX_MODULE_ID_CHARS": f"{DOCUMENT}::test_at05_fields_are_taken_at_their_limits_and_refused_beyond",
+    "MAX_FUTURE_SKEW_MS": f"{VERIFY}::test_at10_document_from_the_future_is_refused",
+    "MAX_VERIFIED_CHAINS": f"{CHAIN}::test_cache_is_bounded",
+    "MAX_SESSION_ATTESTATION_BYTES": f"{SESSION}::test_attestation_larger_than_the_limit_is_refused",
+    "MAX_VERIFIED_SESSIONS": f"{SESSION}::test_verifier_keeps_no_refused_bytes_and_is_bounded",
+    "MAX_RECEIPT_BYTES": f"{SESSION}::test_receipt_at_its_limits_passes_and_larger_ones_are_refused",
+    "MAX_BUNDLE_BYTES": (
+        f"{BUNDLE}::test_bundle_and_opening_at_their_limits_pass",
+        f"{BUNDLE}::test_anything_else_is_no_bundle",
+    ),
+    "MAX_IDENTITY_BYTES": (
+        f"{BUNDLE}::test_bundle_and_opening_at_their_limits_pass",
+        f"{BUNDLE}::test_anything_else_is_no_bundle",
+    ),
+    "MAX_AUTH_METHOD_CHARS": (
+        f"{SESSION}::test_claims_at_their_limits_pass",
+        f"{SESSION}::test_ti07_claims_out_of_range_cannot_be_written",
+    ),
+    "MAX_RECEIPT_METHOD_CHARS": (
+        f"{SESSION}::test_receipt_at_its_limits_passes_and_larger_ones_are_refused",
+        f"{SESSION}::test_receipt_out_of_range_cannot_be_written",
+    ),
+    "MAX_REVOCATION_LIST_BYTES": f"{PIECES}::test_revocation_list",
+    "MAX_POLICY_FILE_BYTES": (
+        f"{CLI}::test_policy_of_the_largest_size_passes",
+        f"{CLI}::test_malformed_policy_is_a_usage_error_before_anything_is_read",
+    ),
+    "MAX_POLICY_ENTRIES": (
+        f"{CLI}::test_policy_of_the_largest_size_passes",
+        f"{CLI}::test_malformed_policy_is_a_usage_error_before_anything_is_read",
+    ),
+    "MAX_FETCHED_BODY_BYTES": f"{CLI}::test_what_cannot_be_read_is_neither_verified_nor_refused",
+    "FETCH_DEADLINE_S": f"{CLI}::test_server_that_drips_is_left_at_the_deadline",
+    "MAX_JWKS_BYTES": f"{KEY_SETS}::test_body_at_the_cap_passes_and_one_byte_more_is_refused",
+    "MAX_JWKS_KEYS": f"{PROVIDER_KEYS}::test_number_of_keys_is_capped",
+    "MAX_JWT_BYTES": f"{ID_TOKEN}::test_token_at_the_cap_passes_and_one_character_more_is_refused",
+    "MAX_JWT_DEPTH": f"{PROVIDERS}::test_depth_of_claims",
+    "MAX_KEY_ID_CHARS": f"{PROVIDERS}::test_key_id_of_a_token",
+    "MAX_URL_CHARS": f"{PROVIDER_KEYS}::test_url_at_the_cap_passes",
+    "MAX_SUBJECT_CHARS": (
+        f"{ID_TOKEN}::test_unusual_correct_token_passes",
+        f"{ID_TOKEN}::test_subject_that_is_no_plain_name_is_refused",
+    ),
+    "MAX_AUDIENCES": f"{PROVIDERS}::test_audiences",
+    "MIN_RSA_BITS": f"{PROVIDERS}::test_size_of_an_rsa_key",
+    "MAX_RSA_BITS": f"{PROVIDERS}::test_size_of_an_rsa_key",
+    "ID_TOKEN_SKEW_S": (
+        f"{ID_TOKEN}::test_unusual_correct_token_passes",
+        f"{ID_TOKEN}::test_times_that_do_not_fit_are_refused",
+    ),
+    "MAX_ID_TOKEN_AGE_S": (
+        f"{ID_TOKEN}::test_unusual_correct_token_passes",
+        f"{ID_TOKEN}::test_times_that_do_not_fit_are_refused",
+    ),
+    "MAX_ID_TOKEN_LIFETIME_S": (
+        f"{ID_TOKEN}::test_unusual_correct_token_passes",
+        f"{ID_TOKEN}::test_times_that_do_not_fit_are_refused",
+    ),
+    "KEY_SET_TTL_S": f"{KEY_SETS}::test_key_is_fetched_once_and_then_kept",
+    "KEY_SET_MAX_STALE_S": f"{KEY_SETS}::test_outage_is_bridged_until_the_set_is_too_old_and_then_closed",
+    "KEY_SET_REFRESH_INTERVAL_S": f"{PROVIDERS}::test_unknown_key_is_looked_for_at_the_interval_and_not_before",
+    "KEY_SET_RETRY_INTERVAL_S": f"{PROVIDERS}::test_failing_provider_is_asked_at_the_interval_and_not_before",
+    "IDENTITY_PROVIDER_DEADLINE_S": f"{KEY_SETS}::test_provider_that_hangs_meets_the_deadline",
+    "MAX_IN_FLIGHT": f"{TRAFFIC}::test_requests_of_a_connection_at_the_cap_are_worked_on_and_one_more_is_busy",
+    "FRAME_DEADLINE_S": f"{TRAFFIC}::test_frame_that_drips_is_cut_off_at_the_deadline_of_its_first_byte",
+    "REQUEST_DEADLINE_S": f"{TRAFFIC}::test_method_that_hangs_is_answered_at_the_deadline",
+    "MAX_CONNECTIONS": f"{TRAFFIC}::test_connections_at_the_cap_are_served_and_one_more_is_closed",
+    "IDLE_DEADLINE_S": f"{TRAFFIC}::test_idle_connection_is_closed_at_the_deadline_and_one_that_waits_for_an_answer_is_not",
+    "MAX_ORIGIN_CHARS": f"{REQUESTS}::test_origin",
 }
 
 # Names of `protocol/limits.py` that bound no input.
 NOT_CAPS: Final = frozenset({"KIB", "DEFAULT_SESSION_LIFETIME_S"})
-
-# Rows whose test is still to be registered. This set only ever shrinks, and is empty at a release.
-PENDING: Final = frozenset(
-    {
-        "STORE_DEADLINE_S",
-        "MAX_SCOPE_CHARS",
-        "MAX_HANDLE_BYTES",
-        "MAX_VERIFIER_BYTES",
-        "MAX_ANSWER_BYTES",
-        "MAX_METADATA_ENTRIES",
-        "MAX_METADATA_KEY_BYTES",
-        "MAX_METADATA_VALUE_BYTES",
-        "MAX_NONCE_HEADER_CHARS",
-        "MAX_NONCE_BITS",
-        "MAX_NONCE_DIGITS",
-        "MAX_SESSION_LIFETIME_S",
-        "MAX_OTP_ATTEMPTS",
-        "MAX_COMMITMENTS",
-        "MAX_COMMITMENTS_PER_IDENTITY",
-        "MAX_SESSIONS_PER_DEVICE",
-        "MAX_DEVICES_PER_ACCOUNT",
-        "MAX_ATTESTATION_DOCUMENT_BYTES",
-        "MAX_NSM_RANDOM_BYTES",
-        "MAX_CERTIFICATE_BYTES",
-        "MAX_CABUNDLE_CERTIFICATES",
-        "MAX_MODULE_ID_CHARS",
-        "MAX_FUTURE_SKEW_MS",
-        "MAX_VERIFIED_CHAINS",
-        "MAX_SESSION_ATTESTATION_BYTES",
-        "MAX_VERIFIED_SESSIONS",
-        "MAX_RECEIPT_BYTES",
-        "MAX_BUNDLE_BYTES",
-        "MAX_DEPLOYMENT_CHARS",
-        "MAX_IDENTITY_BYTES",
-        "MAX_AUTH_METHOD_CHARS",
-        "MAX_RECEIPT_METHOD_CHARS",
-        "MAX_REVOCATION_LIST_BYTES",
-        "MAX_POLICY_FILE_BYTES",
-        "MAX_POLICY_ENTRIES",
-        "MAX_FETCHED_BODY_BYTES",
-        "FETCH_DEADLINE_S",
-        "MAX_JWKS_BYTES",
-        "MAX_JWKS_KEYS",
-        "MAX_JWT_BYTES",
-        "MAX_JWT_DEPTH",
-        "MAX_KEY_ID_CHARS",
-        "MAX_URL_CHARS",
-        "MAX_SUBJECT_CHARS",
-        "MAX_AUDIENCES",
-        "MIN_RSA_BITS",
-        "MAX_RSA_BITS",
-        "ID_TOKEN_SKEW_S",
-        "MAX_ID_TOKEN_AGE_S",
-        "MAX_ID_TOKEN_LIFETIME_S",
-        "KEY_SET_TTL_S",
-        "KEY_SET_MAX_STALE_S",
-        "KEY_SET_REFRESH_INTERVAL_S",
-        "KEY_SET_RETRY_INTERVAL_S",
-        "IDENTITY_PROVIDER_DEADLINE_S",
-    }
-)
