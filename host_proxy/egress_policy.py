@@ -2,7 +2,7 @@
 
 Trust side: host; the enclave has its own measured list. A name is resolved for every connection, every answer is
 judged, and the connection goes to the judged address itself, so an answer that changes later (DNS rebinding) changes
-nothing. Sources: RFC 6890 registries as `ipaddress` knows them; RFC 4291, 3056, 4380, 6052 for IPv4 inside IPv6.
+nothing. Sources: RFC 6890 registries as `ipaddress` knows them; RFC 4291, 3056, 6052 for IPv4 inside IPv6.
 """
 
 import asyncio
@@ -77,19 +77,17 @@ class EgressPolicy:
 
 def _is_allowed(address: IpAddress, networks: Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
     inner = _innermost(address)
-    if inner is None or any(inner in network for network in _NEVER if network.version == inner.version):
+    if any(inner in network for network in _NEVER if network.version == inner.version):
         return False
     if any(inner in network for network in networks if network.version == inner.version):
         return True
     return inner.is_global and not inner.is_multicast
 
 
-def _innermost(address: IpAddress) -> IpAddress | None:
-    """The IPv4 address that an IPv6 address stands for, if it does; None for tunnels that hide where they end."""
+def _innermost(address: IpAddress) -> IpAddress:
+    """The IPv4 address that an IPv6 address stands for, if it stands for one; else the address itself."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
-    if address.teredo is not None:
-        return None
     if address in _NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour or address

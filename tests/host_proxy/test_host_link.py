@@ -150,6 +150,14 @@ async def test_link_without_a_connection_refuses_at_once(folder: Path, log: Log,
     await link.close()
 
 
+async def test_request_just_after_the_loss_is_unreachable_and_not_busy(link: EnclaveLink, guest: Guest) -> None:
+    session = link._session
+    assert session is not None
+    session.connection_lost(None)  # the task that holds the session has not run yet
+    assert not link.connected
+    assert await refusal(link.call("POST /x", {}, b"")) is errors.ENCLAVE_UNREACHABLE
+
+
 async def test_guest_may_come_and_go_many_times(link: EnclaveLink, guest: Guest, output: io.StringIO) -> None:
     for _ in range(20):
         guest.drop_connections()
