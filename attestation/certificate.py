@@ -4,9 +4,8 @@
 both algorithm identifiers, both names and the key. Only P-384 keys and ECDSA over SHA-384 exist in this profile.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, EllipticCurvePublicKey
@@ -20,8 +19,7 @@ _P384_POINT_BYTES: Final = 97
 _P384: Final = SECP384R1()
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(NamedTuple):
     """What the rules of a path look at. The signature is not verified yet."""
 
     covered: bytes
@@ -94,10 +92,10 @@ def _constraints_and_usage(extensions: x509.Extensions) -> tuple[x509.BasicConst
 
 def _elements(sequence: bytes, count: int) -> list[bytes]:
     """The first `count` elements of a DER sequence, headers included. Not strict: the library parses the same bytes."""
-    at, _ = _content(sequence, 0)
+    at = _content(sequence, 0)[0]
     elements = []
     for _ in range(count):
-        _, end = _content(sequence, at)
+        end = _content(sequence, at)[1]
         elements.append(sequence[at:end])
         at = end
     return elements

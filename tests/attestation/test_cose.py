@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -121,6 +122,14 @@ def test_sig_structure_is_the_standard_one() -> None:
     pycose = pytest.importorskip("pycose.messages")
     message = pycose.Sign1Message.from_cose_obj([cose.ES384_PROTECTED, {}, PAYLOAD, b""], True)
     assert message._create_sig_structure() == sig_structure(cose.ES384_PROTECTED, PAYLOAD)
+
+
+@pytest.mark.parametrize("length", [0, 1, 23, 24, 255, 256, 65_535, 65_536])
+def test_byte_strings_are_encoded_as_the_library_does(length: int) -> None:
+    value = bytes(length)
+    assert sig_structure(value, value) == cbor2.dumps(["Signature1", value, b"", value])
+    assert encode_sign1(value, value, value) == cbor2.dumps([value, {}, value, value])
+    assert encode_sign1(value, value, value, tagged=True) == cbor2.dumps(cbor2.CBORTag(18, [value, {}, value, value]))
 
 
 @pytest.mark.parametrize("tagged", [True, False])
