@@ -13,7 +13,7 @@ from attestation.session import identity_hash
 from enclave import curve
 from enclave.errors import Refusal
 from enclave.identity import Identity, read_identity
-from enclave.records import Conflict, Record, Records, first
+from enclave.records import Change, Conflict, Record, Records
 from enclave.secret import Secret
 from enclave.sessions import VerifiedSession
 from enclave.shards import Owner, Shards, ShardSet, read_shard_set
@@ -46,10 +46,9 @@ class Account:
         """What the wallet's shares are bound to."""
         return Owner("wallet", self.scope, self.key.id, self.identity_hash)
 
-    def record(self) -> Record:
-        """The record to save in place of the one that was loaded."""
-        body = [self.scope, self.identity.body(), self.address, self.shards.body(), list(self.devices)]
-        return Record(self.key, self.version + 1, body)
+    def body(self) -> list[Any]:
+        """What the record keeps."""
+        return [self.scope, self.identity.body(), self.address, self.shards.body(), list(self.devices)]
 
 
 class Accounts:
@@ -72,17 +71,18 @@ class Accounts:
     async def find_or_create(self, scope: str, identity: Identity) -> Account:
         """The account, created with a fresh wallet at first login."""
         key = self.key(scope, identity)
-        while True:
-            [record] = await self._records.load(key)
-            if record is not None:
-                return self._remember(await self._mended(self._read(record)))
+        [record] = await self._records.load(key)
+        if record is None:
             account = await self._new(key, scope, identity)
-            index = first(self._address_key(scope, account.address), [key.id])
+            index = self._records.change(self._address_key(scope, account.address), 0, [key.id])
             try:
-                await self._records.save(account.record(), index)
+                await self._records.save(Change(key, 0, account.version, account.body()), index)
+                return self._remember(account)
             except Conflict:  # a concurrent first login won; its wallet is the wallet
-                continue
-            return self._remember(replace(account, version=1))
+                [record] = await self._records.load(key)
+            if record is None:  # the store says "not there", and yet there is something in the way
+                raise Refusal(errors.STALE_RECORD)
+        return self._remember(await self._mended(self._read(record)))
 
     async def load(self, key: RecordKey) -> Account | None:
         """The account at `key`, or None. Answered from the cache: what it shows (shares, address) never goes stale."""
@@ -108,17 +108,17 @@ class Accounts:
         """The account with `device` in its list; the oldest leaves when the list is full."""
         while device not in account.devices:
             devices = (*account.devices, device)[-limits.MAX_DEVICES_PER_ACCOUNT :]
-            changed = replace(account, devices=devices)
+            changed = replace(account, devices=devices, version=self._records.next_version(account.version))
             self._cache.drop(account.key.id)
             try:
-                await self._records.save(changed.record())
+                await self._save(account, changed)
             except Conflict:
                 current = await self.load(account.key)
-                if current is None:
+                if current is None or current.version <= account.version:  # a newer one must be in the way
                     raise Refusal(errors.STALE_RECORD) from None
                 account = current
                 continue
-            return self._remember(replace(changed, version=account.version + 1))
+            return self._remember(changed)
         return account
 
     async def open_wallet(self, session: VerifiedSession, account: Account) -> Secret:
@@ -132,19 +132,24 @@ class Accounts:
             address = curve.address(curve.public_key(scalar))
             salt = self._records.salt(key)
             owner = Owner("wallet", scope, key.id, identity_hash(salt, scope, identity.text))
-            shards = await self._shards.split(scalar, owner, record_version=1)
-        return Account(key, 0, scope, identity, salt, address, shards, ())
+            version = self._records.next_version(0)
+            shards = await self._shards.split(scalar, owner, version)
+        return Account(key, version, scope, identity, salt, address, shards, ())
 
     async def _mended(self, account: Account) -> Account:
-        shards = await self._shards.mend(account.shards, account.owner, account.version + 1)
+        version = self._records.next_version(account.version)
+        shards = await self._shards.mend(account.shards, account.owner, version)
         if shards is account.shards:
             return account
-        mended = replace(account, shards=shards)
+        mended = replace(account, shards=shards, version=version)
         try:
-            await self._records.save(mended.record())
+            await self._save(account, mended)
         except Conflict:  # somebody else mended or enrolled a device; theirs is as good
             return account
-        return replace(mended, version=account.version + 1)
+        return mended
+
+    async def _save(self, account: Account, changed: Account) -> None:
+        await self._records.save(Change(account.key, account.version, changed.version, changed.body()))
 
     def _remember(self, account: Account) -> Account:
         self._cache.put(account.key.id, account)

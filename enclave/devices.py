@@ -52,14 +52,14 @@ class Device:
     login: Login | None
     sessions: tuple[DeviceSession, ...]
 
-    def record(self) -> Record:
-        """The record to save in place of the one that was loaded."""
+    def body(self) -> list[Any]:
+        """What the record keeps."""
         login = None
         if self.login is not None:
             known = self.login
             login = [known.account_id, known.address, known.method, known.auth_time_s, known.expires_s, known.epoch]
         sessions = [[s.cti, s.origin, s.attestation, s.expires_s, s.revoked] for s in self.sessions]
-        return Record(self.key, self.version + 1, [self.scope, self.auth_key, login, sessions])
+        return [self.scope, self.auth_key, login, sessions]
 
     def session(self, cti: bytes) -> DeviceSession:
         """The session with this id; SESSION_NOT_FOUND otherwise."""
@@ -124,11 +124,12 @@ class Devices:
                 device = Device(self.key(scope, auth_key), 0, scope, str(auth_key), None, ())
             changed = change(device)
             self._cache.drop(device.key.id)  # whatever happens to the write, the old view is not used again
+            write = self._records.change(device.key, device.version, changed.body())
             try:
-                await self._records.save(changed.record())
+                await self._records.save(write)
             except Conflict:
                 continue
-            return self._remember(replace(changed, version=device.version + 1))
+            return self._remember(replace(changed, version=write.version))
         raise Refusal(errors.BUSY)
 
     def _remember(self, device: Device) -> Device:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from enclave.errors import Refusal
-from enclave.records import Conflict, Record, Records
+from enclave.records import Conflict, Records
 from protocol import errors
 from protocol.services import RecordKey
 
@@ -51,14 +51,15 @@ class Nonces:
                     raise Refusal(errors.PRECONDITION_FAILED)
                 self._require_use_left(entry, now_ms)
                 # Spent in RAM until the store has said no: an answer that never comes leaves it spent.
-                version, last = entry.version, entry.last
+                write = self._records.change(entry.key, entry.version, nonce.to_bytes(32, "big"))
+                last = entry.last
                 entry.version, entry.last, entry.uses = -1, nonce, entry.uses + 1
                 try:
-                    await self._records.save(Record(entry.key, version + 1, nonce.to_bytes(32, "big")))
+                    await self._records.save(write)
                 except Conflict:
                     entry.last, entry.uses = last, entry.uses - 1
                     continue
-                entry.version = version + 1
+                entry.version = write.version
                 return
         raise Refusal(errors.BUSY)
 

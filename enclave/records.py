@@ -3,6 +3,9 @@
 Each record is sealed under a key of its own with table, id and version in the AAD, so bytes moved between any two
 records or versions do not open. The highest version seen of each record is remembered for this boot: an older one, or
 none, is refused as stale. Writes are conditional on the version read, durable on return, and all or nothing.
+
+A version is the trusted time of its write in milliseconds, or one more than the version that it replaces. So whatever
+this boot has written is newer than everything that an earlier boot wrote, on any branch of history that the host kept.
 """
 
 from collections.abc import Callable
@@ -22,15 +25,21 @@ _FORMAT: Final = "chancery/record/1"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An opened record: its place, the version it has in the store (0: not yet there) and its plain body."""
+    """An opened record: its place, the version that it has in the store, and its plain body."""
 
     key: RecordKey
     version: int
     body: Any
 
-    def next(self, body: Any) -> "Record":
-        """The record to write in this one's place."""
-        return Record(self.key, self.version + 1, body)
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A write: `body` as `version`, if the store still has `expected` (0: no record)."""
+
+    key: RecordKey
+    expected: int
+    version: int
+    body: Any
 
 
 class Conflict(Exception):
@@ -40,10 +49,21 @@ class Conflict(Exception):
 class Records:
     """Opens and seals everything that is stored. One instance a worker; it holds the record and index keys."""
 
-    def __init__(self, store: Store, root: Secret, deployment: str, random: Callable[[int], bytes]) -> None:
-        """`root` is the deployment's record secret (32 bytes); the caller keeps it and may wipe it after this."""
+    def __init__(
+        self,
+        store: Store,
+        root: Secret,
+        deployment: str,
+        now_ms: Callable[[], int],
+        random: Callable[[int], bytes],
+    ) -> None:
+        """`root` is the deployment's record secret (32 bytes); the caller keeps it and may wipe it after this.
+
+        `now_ms` is trusted wall time; it refuses when there is none, and then nothing is written.
+        """
         self._store = store
         self._deployment = deployment
+        self._now_ms = now_ms
         self._random = random
         self._seal_key = sealing.derive(root, "chancery/record-seal/1", deployment)
         self._index_key = sealing.derive(root, "chancery/record-index/1", deployment)
@@ -73,24 +93,32 @@ class Records:
                 self._seen[key.id] = version
         return records
 
-    async def save(self, *records: Record) -> None:
-        """Write `records` (made by `Record.next`, or version 1 for new ones). `Conflict`, or `Refusal` DATABASE_ERROR.
+    def next_version(self, expected: int) -> int:
+        """The version of a write that replaces version `expected` (0: none). `Refusal` CLOCK_UNTRUSTED."""
+        return max(expected + 1, self._now_ms())
+
+    def change(self, key: RecordKey, expected: int, body: Any) -> Change:
+        """The write of `body` in the place of version `expected`."""
+        return Change(key, expected, self.next_version(expected), body)
+
+    async def save(self, *changes: Change) -> None:
+        """Write all of `changes` or none. `Conflict`, or `Refusal` DATABASE_ERROR.
 
         After DATABASE_ERROR it is unknown whether the write happened: callers must not go on with the effect.
         """
-        writes = [Write(record.key, record.version - 1, record.version, self._seal(record)) for record in records]
+        writes = [Write(change.key, change.expected, change.version, self._seal(change)) for change in changes]
         try:
             await self._store.put(writes)
         except StoreConflict:
             raise Conflict from None
         except StoreError:
             raise Refusal(errors.DATABASE_ERROR) from None
-        for record in records:
-            self._seen[record.key.id] = record.version
+        for change in changes:
+            self._seen[change.key.id] = change.version
 
-    def _seal(self, record: Record) -> bytes:
-        with sealing.derive(self._seal_key, record.key.table, record.key.id) as key:
-            sealed = sealing.seal(key, cbor.dumps(record.body), self._aad(record.key, record.version), self._random)
+    def _seal(self, change: Change) -> bytes:
+        with sealing.derive(self._seal_key, change.key.table, change.key.id) as key:
+            sealed = sealing.seal(key, cbor.dumps(change.body), self._aad(change.key, change.version), self._random)
         if len(sealed) > limits.MAX_RECORD_BYTES:
             raise Refusal(errors.INTERNAL_ERROR)
         return sealed
@@ -105,8 +133,3 @@ class Records:
 
     def _aad(self, key: RecordKey, version: int) -> list[Any]:
         return [_FORMAT, self._deployment, key.table, key.id, version]
-
-
-def first(key: RecordKey, body: Any) -> Record:
-    """A record that must not exist yet."""
-    return Record(key, 1, body)

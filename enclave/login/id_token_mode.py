@@ -19,7 +19,7 @@ from enclave.login.id_token import VerifiedIdToken, token_handle, verify_id_toke
 from enclave.login.issuers import find_client, normalize_issuer
 from enclave.login.jwks import KeySets
 from enclave.login.modes import LoginRequest, LoginStarted
-from enclave.records import Conflict, Records, first
+from enclave.records import Conflict, Records
 from protocol import errors, limits
 
 MODE: Final = "IDToken"
@@ -83,7 +83,7 @@ class IdTokenMode:
     async def _consume(self, token: VerifiedIdToken) -> None:
         key = self._records.key("token", token.token_hash)
         try:
-            await self._records.save(first(key, token.expires_s))
+            await self._records.save(self._records.change(key, 0, token.expires_s))
         except Conflict:
             raise Refusal(errors.INVALID_REQUEST, _REUSED) from None
 

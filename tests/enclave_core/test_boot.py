@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from attestation.binding import EnclaveBinding, parse_binding
 from enclave.boot import stir_entropy
 from enclave.errors import BootError, Refusal
 from enclave.nsm.client import NsmClient
 from enclave.phases import Phase, Phases
-from tests.appliance import Client, MemoryStore, Refused, World, commit_params, config, config_json
+from tests.appliance import Client, MemoryStore, Refused, World, b64u, commit_params, config, config_json
 
 
 async def halted(world: World) -> str:
@@ -131,21 +132,28 @@ async def test_booting_waits_for_holders_and_then_serves(pki_folder: Path, monke
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def binding_of(world: World) -> EnclaveBinding:
+    """The keys that the present boot binds in its documents."""
+    body = json.dumps({"nonce": "A" * 22}).encode()
+    answer = json.loads((await world.raw("/rpc/Attestation/Document", body)).body)
+    return parse_binding(b64u(answer["binding"]))
+
+
 async def test_a_restart_opens_the_same_deployment(world: World) -> None:
     first_login = await world.log_in(Client(world))
-    identity_key = world.enclave._dispatcher._attestor._binding.identity_key  # type: ignore[union-attr]
-    epoch = world.enclave._dispatcher._attestor._binding.boot_epoch  # type: ignore[union-attr]
+    before = await binding_of(world)
     await world.boot()
-    assert world.enclave._dispatcher._attestor._binding.identity_key == identity_key  # type: ignore[union-attr]
-    assert world.enclave._dispatcher._attestor._binding.boot_epoch != epoch  # type: ignore[union-attr]
+    after = await binding_of(world)
+    assert after.identity_key == before.identity_key
+    assert after.boot_epoch != before.boot_epoch
     assert (await world.log_in(Client(world)))["signer"] == first_login["signer"]
 
 
 async def test_an_empty_store_founds_a_visibly_different_service(world: World) -> None:
-    identity_key = world.enclave._dispatcher._attestor._binding.identity_key  # type: ignore[union-attr]
+    before = await binding_of(world)
     world.store = MemoryStore()
     await world.boot()
-    assert world.enclave._dispatcher._attestor._binding.identity_key != identity_key  # type: ignore[union-attr]
+    assert (await binding_of(world)).identity_key != before.identity_key
 
 
 async def test_a_damaged_deployment_record_halts(world: World) -> None:
@@ -159,7 +167,7 @@ async def test_two_workers_that_found_at_once_end_up_with_one_deployment(pki_fol
     one, other = World(pki_folder), World(pki_folder)
     other.store, other.kms = one.store, one.kms
     await asyncio.gather(one.boot(), other.boot())
-    keys = {world.enclave._dispatcher._attestor._binding.identity_key for world in (one, other)}  # type: ignore[union-attr]
+    keys = {(await binding_of(world)).identity_key for world in (one, other)}
     assert len(keys) == 1
     await asyncio.gather(one.stop(), other.stop())
 

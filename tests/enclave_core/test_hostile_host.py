@@ -123,6 +123,7 @@ class Schedule:
 
     async def restart(self) -> None:
         await self.heal()
+        self.world.clock.advance_s(1)
         await self.world.boot()
         self.model.boots += 1
         self.model.logged_in = False

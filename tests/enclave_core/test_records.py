@@ -8,21 +8,35 @@ import pytest
 
 from enclave import sealing
 from enclave.errors import Refusal
-from enclave.records import Conflict, Record, Records, first
+from enclave.records import Change, Conflict, Record, Records
 from enclave.secret import Secret
 from protocol import errors
 from protocol.services import StoredRecord
 from tests.appliance import MemoryStore
 
 
+class Ticks:
+    """Trusted time that moves on by one at each look; one series for all tests."""
+
+    now = 0
+
+    def __call__(self) -> int:
+        Ticks.now += 1
+        return Ticks.now
+
+
 def new_records(store: MemoryStore, root: bytes = b"r" * 32, deployment: str = "test") -> Records:
-    return Records(store, Secret.take(bytearray(root)), deployment, os.urandom)
+    return Records(store, Secret.take(bytearray(root)), deployment, Ticks(), os.urandom)
 
 
 async def saved(records: Records, *places: tuple[str, str], body: str = "body") -> list[Record]:
-    made = [first(records.key(table, name), body) for table, name in places]
-    await records.save(*made)
-    return made
+    changes = [records.change(records.key(table, name), 0, body) for table, name in places]
+    await records.save(*changes)
+    return [Record(change.key, change.version, change.body) for change in changes]
+
+
+def changed(records: Records, record: Record, body: object) -> Change:
+    return records.change(record.key, record.version, body)
 
 
 async def refused(records: Records, *keys: object) -> errors.ErrorCode:
@@ -37,17 +51,18 @@ async def test_what_is_saved_is_loaded_with_its_version() -> None:
     [loaded] = await records.load(record.key)
     assert loaded == record
     assert loaded is not None
-    await records.save(loaded.next([1, b"x", None]))
+    await records.save(changed(records, loaded, [1, b"x", None]))
     [again] = await records.load(record.key)
     assert again is not None
-    assert (again.version, again.body) == (2, [1, b"x", None])
+    assert again.version > loaded.version
+    assert again.body == [1, b"x", None]
 
 
 async def test_no_two_records_can_be_swapped_nor_a_version_renamed() -> None:
     store = MemoryStore()
     records = new_records(store)
     made = await saved(records, ("device", "a"), ("device", "b"), ("account", "a"), ("nonce", "a"))
-    await records.save(made[0].next("newer"))
+    await records.save(changed(records, made[0], "newer"))
     honest = store.snapshot()
     for here, there in itertools.permutations(honest, 2):
         store.rows = dict(honest)
@@ -57,7 +72,7 @@ async def test_no_two_records_can_be_swapped_nor_a_version_renamed() -> None:
         assert await refused(records, key) is errors.DATA_INTEGRITY_ERROR
     store.rows = dict(honest)
     first_place = (made[0].key.table, made[0].key.id)
-    store.rows[first_place] = StoredRecord(9, honest[first_place].value)
+    store.rows[first_place] = StoredRecord(10**6, honest[first_place].value)
     assert await refused(records, made[0].key) is errors.DATA_INTEGRITY_ERROR
 
 
@@ -70,10 +85,10 @@ async def test_every_bit_flip_is_refused() -> None:
     for bit in range(len(value) * 8):
         flipped = bytearray(value)
         flipped[bit // 8] ^= 1 << bit % 8
-        store.rows[place] = StoredRecord(1, bytes(flipped))
+        store.rows[place] = StoredRecord(record.version, bytes(flipped))
         assert await refused(records, record.key) is errors.DATA_INTEGRITY_ERROR
     for length in range(len(value)):
-        store.rows[place] = StoredRecord(1, value[:length])
+        store.rows[place] = StoredRecord(record.version, value[:length])
         assert await refused(records, record.key) is errors.DATA_INTEGRITY_ERROR
 
 
@@ -82,9 +97,26 @@ async def test_a_rolled_back_store_is_refused_as_stale() -> None:
     records = new_records(store)
     [record] = await saved(records, ("device", "a"))
     old = store.snapshot()
-    await records.save(record.next("revoked"))
+    await records.save(changed(records, record, "revoked"))
     store.rows = old
     assert await refused(records, record.key) is errors.STALE_RECORD
+
+
+async def test_a_branch_of_history_from_an_earlier_boot_is_older_than_what_this_boot_wrote() -> None:
+    store = MemoryStore()
+    earlier = new_records(store)
+    [record] = await saved(earlier, ("nonce", "a"))
+    start = store.snapshot()
+    for body in ("2", "3", "4"):
+        [record] = [r for r in await earlier.load(record.key) if r is not None]
+        await earlier.save(changed(earlier, record, body))
+    branch = store.snapshot()
+    store.rows = start
+    now = new_records(store)
+    [record] = [r for r in await now.load(record.key) if r is not None]
+    await now.save(changed(now, record, "2, again"))
+    store.rows = branch
+    assert await refused(now, record.key) is errors.STALE_RECORD
 
 
 async def test_a_hidden_record_is_refused_as_stale_not_found_missing() -> None:
@@ -109,8 +141,8 @@ async def test_of_two_writers_one_wins_and_the_other_writes_nothing() -> None:
     one, other = new_records(store), new_records(store)
     key = one.key("account", "a")
     results = await asyncio.gather(
-        one.save(first(key, "one"), first(one.key("address", "1"), "x")),
-        other.save(first(key, "other"), first(one.key("address", "2"), "x")),
+        one.save(one.change(key, 0, "one"), one.change(one.key("address", "1"), 0, "x")),
+        other.save(other.change(key, 0, "other"), other.change(one.key("address", "2"), 0, "x")),
         return_exceptions=True,
     )
     assert [type(result) for result in results].count(Conflict) == 1
@@ -133,7 +165,7 @@ async def test_a_store_that_is_down_is_one_error() -> None:
     store.down = True
     assert await refused(records, record.key) is errors.DATABASE_ERROR
     with pytest.raises(Refusal) as caught:
-        await records.save(record.next("x"))
+        await records.save(changed(records, record, "x"))
     assert caught.value.error is errors.DATABASE_ERROR
 
 
