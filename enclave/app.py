@@ -123,7 +123,7 @@ class Enclave:
 
     def _routes(self, keys: BootKeys, secrets: DeploymentSecrets, attestor: Attestor) -> Routes:
         config, clock, random = self._config, self._clock, self._ports.entropy.random
-        records = Records(self._ports.store, secrets.record_secret, config.deployment, random)
+        records = Records(self._ports.store, secrets.record_secret, config.deployment, clock.now_ms, random)
         accounts = Accounts(records, self._shards, (config.threshold, len(config.holders)), random)
         devices, nonces = Devices(records), Nonces(records, config.limits.signatures_per_minute)
         sessions = Sessions(config.deployment, secrets, keys.epoch, clock, random)
