@@ -9,6 +9,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import Final, cast
 
+from host_proxy.gathered import GatheredWrites
 from protocol import limits
 from protocol.errors import ProtocolError
 from protocol.frames import FrameConnection, Request, Response, encode
@@ -23,7 +24,7 @@ class FrameProtocol(asyncio.Protocol, ABC):
         self._loop = asyncio.get_running_loop()
         self._frames = FrameConnection()
         self._transport: asyncio.Transport | None = None
-        self._outgoing: list[bytes] = []
+        self._writes: GatheredWrites | None = None
         self._frame_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
         self._code = "link-closed"
@@ -40,9 +41,9 @@ class FrameProtocol(asyncio.Protocol, ABC):
 
     def send(self, message: Request | Response) -> None:
         """Queues one frame; `ProtocolError` when the message breaks a limit of frames."""
-        self._outgoing.append(encode(message))
-        if len(self._outgoing) == 1:  # whatever is sent in this turn of the loop shares one system call
-            self._loop.call_soon(self._flush)
+        frame = encode(message)
+        if self._writes is not None:
+            self._writes.write(frame)
 
     def fail(self, code: str) -> None:
         """Cuts the connection off; `code` is what `ended` will be told."""
@@ -63,6 +64,7 @@ class FrameProtocol(asyncio.Protocol, ABC):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        self._writes = GatheredWrites(self._transport, self._loop)
 
     def data_received(self, data: bytes) -> None:
         self.received_at = self._loop.time()
@@ -76,7 +78,7 @@ class FrameProtocol(asyncio.Protocol, ABC):
         self._watch_partial_frame(fresh=bool(messages))
 
     def connection_lost(self, _: Exception | None) -> None:
-        self._transport = None
+        self._transport = self._writes = None
         self.writable = False
         for timer in (self._frame_timer, self._write_timer):
             if timer is not None:
@@ -91,11 +93,6 @@ class FrameProtocol(asyncio.Protocol, ABC):
         self.writable = True
         if self._write_timer is not None:
             self._write_timer.cancel()
-
-    def _flush(self) -> None:
-        if self._transport is not None:
-            self._transport.write(b"".join(self._outgoing))
-        self._outgoing.clear()
 
     def _watch_partial_frame(self, *, fresh: bool) -> None:
         if self._frame_timer is not None:

@@ -8,13 +8,14 @@ identity-instrument.md 1.2.
 
 import asyncio
 import re
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from host_proxy import cors
+from host_proxy.gathered import GatheredWrites
 from host_proxy.http import error_reply
 from host_proxy.http_door import Deadlines, Door
 from protocol import errors, limits
@@ -49,6 +50,7 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.transport = cast(asyncio.Transport, GatheredWrites(transport, self.loop))
         self._peer = self.client[0] if self.client else ""
         if not self._door.enter(self._peer):
             self._refuse(errors.BUSY)
