@@ -58,10 +58,19 @@ def login(
 
 
 def _by_mail(flows: Flows, email: str, lifetime: int | None) -> Login:
+    from host_proxy.client.api import ServiceRefusal
+    from protocol.errors import ANSWER_INCORRECT
+
     started = flows.start_mail_login(email)
     typer.echo(f"A code is on its way to {email}.", err=True)
-    code = typer.prompt("Code", err=True)
-    return flows.finish_mail_login(started, code, lifetime)
+    while True:
+        code = typer.prompt("Code", err=True)
+        try:
+            return flows.finish_mail_login(started, code, lifetime)
+        except ServiceRefusal as refusal:
+            if refusal.error.get("code") != ANSWER_INCORRECT.code:
+                raise
+            typer.echo("That is not the code. Try again.", err=True)
 
 
 def _by_token(flows: Flows, path: Path | None, lifetime: int | None) -> Login:
