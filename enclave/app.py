@@ -15,6 +15,7 @@ from attestation.binding import EnclaveBinding
 from enclave import boot, log
 from enclave.accounts import Accounts
 from enclave.boot import BootKeys
+from enclave.channel import SealedChannel
 from enclave.clock import TrustedClock
 from enclave.config import Config
 from enclave.deployment import Deployment, DeploymentSecrets
@@ -79,7 +80,7 @@ class Enclave:
     async def run(self) -> None:
         """Boot, serve, and watch the clock until cancelled. Returns only when halted."""
         try:
-            await self._boot()
+            channel = await self._boot()
         except (BootError, NsmError) as error:
             log.event("halted", code=error.code, detail=str(error))
             self.phases.enter(Phase.HALTED, error.code)
@@ -88,8 +89,9 @@ class Enclave:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(boot.keep_synchronized(self._nsm, self._clock))
             tasks.create_task(self._keep_holders())
+            tasks.create_task(channel.keep_rotated())
 
-    async def _boot(self) -> None:
+    async def _boot(self) -> SealedChannel:
         self._clock.require_source(self._config.clock_sources)
         self._pcr0 = boot.require_measured(self._nsm)
         await boot.synchronize(self._nsm, self._clock)
@@ -97,8 +99,10 @@ class Enclave:
         keys = boot.make_keys(self._ports.entropy)
         secrets = await self._open_deployment()
         log.event("serving", identity_key=secrets.identity_public_key.hex())
-        attestor = self._attestor(keys, secrets)
-        self._dispatcher.serve(self._routes(keys, secrets, attestor), attestor)
+        channel = SealedChannel(keys.channel_key, self._clock.monotonic_ms, self._config.limits.channel_key_s)
+        attestor = self._attestor(keys, secrets, channel)
+        self._dispatcher.serve(self._routes(keys, secrets, attestor), attestor, channel)
+        return channel
 
     async def _open_deployment(self) -> DeploymentSecrets:
         """The deployment's secrets, however long the holders or the store take to come back."""
@@ -154,14 +158,18 @@ class Enclave:
             always={"/status": self._status, "/health": self._health},
         )
 
-    def _attestor(self, keys: BootKeys, secrets: DeploymentSecrets) -> Attestor:
-        binding = EnclaveBinding(
-            deployment=self._config.deployment,
-            identity_key=secrets.identity_public_key,
-            channel_key=keys.channel_key.public_key().public_bytes_raw(),
-            config_hash=hashlib.sha256(msgspec.json.encode(self._config)).digest(),
-            boot_epoch=keys.epoch,
-        )
+    def _attestor(self, keys: BootKeys, secrets: DeploymentSecrets, channel: SealedChannel) -> Attestor:
+        config_hash = hashlib.sha256(msgspec.json.encode(self._config)).digest()
+
+        def binding() -> EnclaveBinding:
+            return EnclaveBinding(
+                deployment=self._config.deployment,
+                identity_key=secrets.identity_public_key,
+                channel_key=channel.public_key,
+                config_hash=config_hash,
+                boot_epoch=keys.epoch,
+            )
+
         return Attestor(self._nsm, binding, self._ports.recipient_public_key)
 
     def _status(self) -> tuple[int, Any]:

@@ -27,10 +27,11 @@ PCR_BYTES: Final = 48
 
 @dataclass(frozen=True, slots=True)
 class BootKeys:
-    """Made once in this boot and never stored."""
+    """Made in this boot and never stored."""
 
     epoch: bytes
     channel_key: X25519PrivateKey
+    """The first; `enclave.channel` makes the later ones."""
 
 
 def stir_entropy(nsm: NsmClient, entropy: Entropy, accepted: tuple[str, ...]) -> None:

@@ -110,6 +110,8 @@ class Limits(_Struct, frozen=True, kw_only=True):
     """Per device key."""
     holder_lease_s: Annotated[int, msgspec.Meta(ge=10, le=3600)] = 300
     request_window_s: Annotated[int, msgspec.Meta(ge=1, le=600)] = 120
+    channel_key_s: Annotated[int, msgspec.Meta(ge=60, le=86_400)] = 14_400
+    """How long a channel key is handed out; what was sealed to it opens for twice as long (CH-03)."""
     clock_skew_ms: Annotated[int, msgspec.Meta(ge=100, le=60_000)] = 5000
 
 

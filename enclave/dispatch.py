@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from enclave import log
+from enclave.channel import SEALED_METHOD, SealedChannel
 from enclave.errors import Refusal
 from enclave.rpc.attestation import Attestor
 from enclave.rpc.envelope import Call, SignedCall, encode_json, verify_envelope
@@ -45,12 +46,13 @@ class Dispatcher:
     def __init__(self, routes: Routes) -> None:
         self._routes = routes
         self._attestor: Attestor | None = None
+        self._channel: SealedChannel | None = None
         self._running = 0
         self.failures = 0
 
-    def serve(self, routes: Routes, attestor: Attestor) -> None:
-        """From now on every route of `routes` answers, attested where the caller asks for it."""
-        self._routes, self._attestor = routes, attestor
+    def serve(self, routes: Routes, attestor: Attestor, channel: SealedChannel) -> None:
+        """From now on every route of `routes` answers, sealed or not, and attested where the caller asks for it."""
+        self._routes, self._attestor, self._channel = routes, attestor, channel
 
     async def answer(self, request: Request) -> Response:
         """The response to one frame; never raises but for cancellation."""
@@ -58,26 +60,40 @@ class Dispatcher:
             return _error(request.id, errors.BUSY)
         self._running += 1
         try:
-            async with asyncio.timeout(limits.REQUEST_DEADLINE_S):
-                return await self._answer(request)
-        except TimeoutError:
-            return _error(request.id, errors.DEADLINE_EXCEEDED)
-        except Refusal as refusal:
-            return _error(request.id, refusal.error, refusal.cause)
-        except Exception as error:  # noqa: BLE001  the last edge: a code, a counter, and the service lives on
-            self.failures += 1
-            log.event("unforeseen", type=type(error).__name__, count=self.failures)
-            return _error(request.id, errors.INTERNAL_ERROR)
+            if request.method == SEALED_METHOD and self._channel is not None:
+                return await self._translated(request.id, self._answer_sealed(request, self._channel), None)
+            return await self._translated(request.id, self._answer(request))
         finally:
             self._running -= 1
 
-    async def _answer(self, request: Request) -> Response:
+    async def _answer_sealed(self, request: Request, channel: SealedChannel) -> Response:
+        """As if the request inside had come plain; every answer to it, errors and lateness included, is sealed."""
+        opened = channel.open(request)
+        return opened.seal(await self._translated(request.id, self._answer(opened.request, sealed=True)))
+
+    async def _translated(
+        self, request_id: int, answer: Awaitable[Response], deadline_s: float | None = limits.REQUEST_DEADLINE_S
+    ) -> Response:
+        """`answer`, or the error that kept it from coming."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await answer
+        except TimeoutError:
+            return _error(request_id, errors.DEADLINE_EXCEEDED)
+        except Refusal as refusal:
+            return _error(request_id, refusal.error, refusal.cause)
+        except Exception as error:  # noqa: BLE001  the last edge: a code, a counter, and the service lives on
+            self.failures += 1
+            log.event("unforeseen", type=type(error).__name__, count=self.failures)
+            return _error(request_id, errors.INTERNAL_ERROR)
+
+    async def _answer(self, request: Request, *, sealed: bool = False) -> Response:
         if len(request.body) > limits.MAX_BODY_BYTES:
             raise Refusal(errors.REQUEST_TOO_LARGE)
         match = _METHOD.match(request.method)
         if match is None:
             raise Refusal(errors.BAD_ROUTE)
-        call = Call(match[1], match[2], request.headers, request.body)
+        call = Call(match[1], match[2], request.headers, request.body, sealed)
         nonce = _require_nonce(request.headers.get(NONCE_HEADER))
         if nonce is None or self._attestor is None:
             status, body, headers = await self._run(call)

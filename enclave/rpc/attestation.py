@@ -5,7 +5,7 @@ The NSM is serial, so documents are made one at a time and a bounded number of r
 
 import base64
 import binascii
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,9 +17,12 @@ from protocol import errors, limits
 
 
 class Attestor:
-    """Makes documents. `recipient_public_key` is the SPKI that published clients find in every document."""
+    """Makes documents. `recipient_public_key` is the SPKI that published clients find in every document.
 
-    def __init__(self, nsm: NsmClient, binding: EnclaveBinding, recipient_public_key: bytes) -> None:
+    `binding` gives what holds at the time it is called, since channel keys change.
+    """
+
+    def __init__(self, nsm: NsmClient, binding: Callable[[], EnclaveBinding], recipient_public_key: bytes) -> None:
         self._nsm = nsm
         self._binding = binding
         self._recipient_public_key = recipient_public_key
@@ -51,7 +54,7 @@ class Attestor:
         nonce = _nonce(body.get("nonce"))
         if nonce is None or body.keys() != {"nonce"}:
             raise Refusal(errors.INVALID_REQUEST, "nonce of 16 to 64 bytes in base64url is required")
-        binding = self._binding.encode()
+        binding = self._binding().encode()
         with self.slot():
             return {"document": _b64u(await self._attest(binding, nonce)), "binding": _b64u(binding)}
 

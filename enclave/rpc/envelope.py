@@ -26,6 +26,8 @@ class Call:
     path: str
     headers: Headers
     body: bytes
+    sealed: bool = False
+    """Whether it came through the sealed channel, unread by the host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class SignedCall:
     auth_key: Key
     public_key: bytes
     scope_header: str | None
+    sealed: bool
 
 
 def verify_envelope(call: Call) -> SignedCall:
@@ -57,7 +60,7 @@ def verify_envelope(call: Call) -> SignedCall:
     require_json_post(call)
     if not isinstance(params, dict):
         raise Refusal(errors.BAD_REQUEST, "failed to unmarshal request data")
-    return SignedCall(call.path, params, auth_key, public_key, call.headers.get("x-sequence-scope"))
+    return SignedCall(call.path, params, auth_key, public_key, call.headers.get("x-sequence-scope"), call.sealed)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

@@ -44,6 +44,8 @@ CHAIN: Final = "tests/attestation/test_chain.py"
 VERIFY: Final = "tests/attestation/test_verify.py"
 SESSION: Final = "tests/attestation/test_session_attestation.py"
 BUNDLE: Final = "tests/attestation/test_bundle.py"
+CHANNEL: Final = "tests/attestation_channel/test_channel_format.py"
+CHANNEL_KEYS: Final = "tests/attestation_channel/test_channel_enclave.py"
 CLI: Final = "tests/attestation/test_nitro_attest.py"
 ID_TOKEN: Final = "tests/enclave_login/test_id_token.py"
 KEY_SETS: Final = "tests/enclave_login/test_key_sets.py"
@@ -153,6 +155,9 @@ COVERED: Final[dict[str, str | tuple[str, str]]] = {
         f"{BUNDLE}::test_bundle_and_opening_at_their_limits_pass",
         f"{BUNDLE}::test_anything_else_is_no_bundle",
     ),
+    "MAX_SEALED_REQUEST_BYTES": f"{CHANNEL}::test_largest_request_passes_and_one_byte_more_is_refused",
+    "MAX_SEALED_RESPONSE_BYTES": f"{CHANNEL}::test_largest_answer_passes_and_one_byte_more_is_refused",
+    "MAX_CHANNEL_REQUESTS": f"{CHANNEL_KEYS}::test_key_that_has_opened_as_many_requests_as_it_may_is_rotated",
     "MAX_IDENTITY_BYTES": (
         f"{BUNDLE}::test_bundle_and_opening_at_their_limits_pass",
         f"{BUNDLE}::test_anything_else_is_no_bundle",

@@ -47,6 +47,9 @@ GOLDEN = {
     "EnclaveUnreachable": (7313, 502),
     "ClockUntrusted": (7314, 503),
     "MailError": (7315, 502),
+    "ChannelKeyUnknown": (7316, 409),
+    "ChannelUnopened": (7317, 400),
+    "ChannelReplayed": (7318, 409),
 }
 
 
