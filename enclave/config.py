@@ -163,7 +163,7 @@ def parse_config(data: bytes) -> Config:
         raise BootError("config-too-large")
     try:
         config = msgspec.json.decode(data, type=Config)
-    except msgspec.DecodeError as error:  # text names the field, and configuration is public
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:  # names the field; all of it is public
         raise BootError("config-malformed", str(error)) from None
     _validate(config)
     return config
