@@ -4,6 +4,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 from attestation.binding import CONTENT_PREFIX, content_user_data
 from attestation.bundle import verify_bundle
@@ -35,6 +36,8 @@ from attestation.roots import TrustRoot
 from attestation.session import SessionExpectations
 from attestation.verify import VerifiedDocument, verify
 
+CONNECTION_GAP: Final = "whether your connection ends inside the enclave: its host may read and answer in between"
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -59,6 +62,8 @@ def verify_command(args: Namespace, context: Context) -> Report:
     except AttestationError as error:
         return Report(ExitCode.REFUSED, {"refusal": {"code": error.code, "text": error.text}, **body})
     body |= describe_verified(verified, findings)
+    if source.nonces:
+        body["not_checked"].append({"aspect": "connection", "text": CONNECTION_GAP})
     body["unchecked"] = [{"code": error.code, "text": error.text} for error in unchecked]
     return Report(ExitCode.INCOMPLETE if unchecked else ExitCode.VERIFIED, body)
 
@@ -75,7 +80,7 @@ def bundle_verify_command(args: Namespace, context: Context) -> Report:
     return Report(ExitCode.VERIFIED, body | describe_verified(verified.document) | describe_bundle(verified))
 
 
-def describe(source: str, document: AttestationDocument) -> dict[str, object]:
+def describe(source: str, document: AttestationDocument) -> dict[str, Any]:
     """The part of a report that holds whatever the verdict is."""
     return {"source": source, "document": describe_document(document), "chain": describe_chain(document)}
 

@@ -634,6 +634,7 @@ def test_url_is_asked_with_a_fresh_nonce_and_its_content_is_checked(ask: Any, pa
     assert code == VERIFIED
     assert {"image", "nonce", "age", "user-data"} <= aspects(report, "checked")
     assert "freshness" not in aspects(report, "not_checked")
+    assert "connection" in aspects(report, "not_checked")
 
 
 def test_posted_body_is_bound_too(ask: Any) -> None:
