@@ -5,6 +5,7 @@ from functools import cache
 
 import cbor2
 
+from attestation.binding import EnclaveBinding, parse_binding
 from attestation.bundle import Bundle, IdentityOpening, parse_bundle, verify_bundle
 from attestation.certificate import parse_certificate
 from attestation.chain import ChainCache
@@ -13,7 +14,6 @@ from attestation.cli.policy_file import parse_measurements, parse_policy
 from attestation.cose import ES256K, parse_sign1, verify_sign1
 from attestation.document import parse_attestation_document
 from attestation.errors import AttestationError
-from attestation.binding import EnclaveBinding, parse_binding
 from attestation.keys import encode_cose_key, load_identity_key, parse_cose_key
 from attestation.policy import AllOf, AnyImage
 from attestation.receipt import parse_receipt, verify_receipt
@@ -129,7 +129,7 @@ TARGETS = {
     "document": Target(_judge_document, REFUSAL, lambda: [_document()]),
     "document_payload": Target(_sign_and_judge_document, REFUSAL, lambda: [_payload(), pki.indefinite(_payload())]),
     "certificate": Target(parse_certificate, REFUSAL, lambda: list(pki.good_chain())),
-    "certificate_of_a_document": Target(_document_of_certificate, REFUSAL, lambda: []),
+    "certificate_of_a_document": Target(_document_of_certificate, REFUSAL, list),
     "binding": Target(parse_binding, REFUSAL, lambda: [_binding()]),
     "session_attestation": Target(
         lambda data: verify_session_attestation(data, IDENTITY_KEY.public, now_s=NOW_S),

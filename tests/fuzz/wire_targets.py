@@ -119,7 +119,9 @@ TARGETS = {
     "cbor": Target(
         _two_ways(cbor.loads, cbor.dumps),
         PROTOCOL,
-        lambda: [cbor.dumps(value) for value in ({1: b"x", -2: [None, True, 2**64 - 1]}, ["text", {"a": {}}], -(2**40))],
+        lambda: [
+            cbor.dumps(value) for value in ({1: b"x", -2: [None, True, 2**64 - 1]}, ["text", {"a": {}}], -(2**40))
+        ],
     ),
     "frames": Target(
         _frames,
@@ -132,7 +134,10 @@ TARGETS = {
     "canonical_json": Target(
         _json,
         PROTOCOL,
-        lambda: ['{"€":[1,-0.0,1e21,123456789012345678,"\\u20ac\\n"],"a":{"b":null,"c":true}}'.encode(), b'[5e-324, ""]'],
+        lambda: [
+            '{"€":[1,-0.0,1e21,123456789012345678,"\\u20ac\\n"],"a":{"b":null,"c":true}}'.encode(),
+            b'[5e-324, ""]',
+        ],
     ),
     "services_keys": Target(
         _two_ways(services.decode_keys, services.encode_keys),
@@ -168,7 +173,7 @@ TARGETS = {
     "transaction_serialized": Target(
         _serialized_transaction,
         EVM,
-        lambda: [parse_transaction(samples.transaction(type_)).unsigned() for type_ in samples.TYPES],
+        lambda: [parse_transaction(samples.transaction(type_)).unsigned for type_ in samples.TYPES],
     ),
     "typed_data": Target(_signable(parse_typed_data), EVM, lambda: [encoded(samples.mail())]),
     "message": Target(

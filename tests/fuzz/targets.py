@@ -1,0 +1,14 @@
+"""Every target by its name: one for each parser and for each place where bytes of others come in."""
+
+from typing import Final
+
+from tests.fuzz import appliance_targets, attestation_targets, enclave_targets, host_targets, wire_targets
+from tests.fuzz.target import Target
+
+TARGETS: Final[dict[str, Target]] = {
+    **wire_targets.TARGETS,
+    **attestation_targets.TARGETS,
+    **enclave_targets.TARGETS,
+    **appliance_targets.TARGETS,
+    **host_targets.TARGETS,
+}
