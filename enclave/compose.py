@@ -9,13 +9,14 @@ from enclave import boot
 from enclave.config import Config
 from enclave.kms.client import HttpsKms
 from enclave.kms.recipient import RecipientKey
-from enclave.kms.sdk_c import SdkKms
+from enclave.kms.sdk_c import Endpoint, SdkKms
 from enclave.net.egress import ConnectEgress
 from enclave.net.smtp import SmtpMailer
 from enclave.net.tls import client_context
 from enclave.nsm.client import NsmClient
 from enclave.parent import Dial, ParentServices
 from enclave.ports import Clock, Entropy, Kms, Nsm, Ports
+from protocol.addresses import KMS_PORT_BASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,9 @@ def compose(config: Config, hardware: Hardware) -> Ports:
         credentials=parent.credentials,
     )
     if config.kms_client == "sdk-c":  # it cannot make holder keys with an encryption context; the other client can
-        kms = SdkKms(config.sdk_library, parent.credentials, provisioner=kms)
+        ports = enumerate(config.holders, start=KMS_PORT_BASE + 1)
+        endpoints = {holder.name: Endpoint(port=port) for port, holder in ports}
+        kms = SdkKms(config.sdk_library, parent.credentials, provisioner=kms, endpoints=endpoints)
     mailer = SmtpMailer(egress, client_context(config.tls_roots.mail), config.mail)
     return Ports(
         nsm=hardware.nsm,

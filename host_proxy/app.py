@@ -143,7 +143,9 @@ def compose(config: HostConfig, ports: HostPorts, *, log: Log, metrics: Metrics)
         pool=pool,
         health=health,
         services=Services(store=ports.store, credentials=ports.credentials, log=log, metrics=metrics),
-        egress=EgressProxy(EgressPolicy(config.destinations, ports.resolver), log=log, metrics=metrics),
+        egress=EgressProxy(
+            EgressPolicy(config.destinations, ports.resolver), log=log, metrics=metrics, direct=config.direct_ports()
+        ),
         supervisor=supervisor,
         log=log,
     )

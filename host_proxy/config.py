@@ -13,11 +13,12 @@ import msgspec
 
 from host_proxy.errors import ConfigError
 from protocol import limits
-from protocol.addresses import INGRESS_PORT, Address, HybridAddress, VsockAddress, parse_address
+from protocol.addresses import INGRESS_PORT, KMS_PORT_BASE, Address, HybridAddress, VsockAddress, parse_address
 from protocol.errors import ProtocolError
 
 _HOST_PORT: Final = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([A-Za-z0-9.-]{1,253})):([0-9]{1,5})\Z")
 _SCOPE: Final = re.compile(r"@[1-9][0-9]*(:[A-Za-z0-9_-]+)?\Z")
+HTTPS_PORT: Final = 443
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
@@ -101,6 +102,8 @@ class HolderProfile(_Struct, frozen=True, kw_only=True):
 
     name: Text
     profile: Text | None = None
+    endpoint: Text | None = None
+    """Its KMS host, for enclaves whose KMS library dials `KMS_PORT_BASE` plus the holder's place in this list."""
 
 
 class Rates(_Struct, frozen=True, kw_only=True):
@@ -131,6 +134,11 @@ class HostConfig(_Struct, frozen=True, kw_only=True):
     """Networks whose `X-Forwarded-For` is believed."""
     max_connections_per_client: Annotated[int, msgspec.Meta(ge=1)] = limits.MAX_HTTP_CONNECTIONS_PER_CLIENT
     grace_s: Annotated[float, msgspec.Meta(ge=0, le=300)] = limits.REQUEST_DEADLINE_S + 2
+
+    def direct_ports(self) -> dict[int, tuple[str, int]]:
+        """Ports of the parent that lead straight to a holder's KMS endpoint."""
+        places = enumerate(self.holders, start=1)
+        return {KMS_PORT_BASE + i: (holder.endpoint, HTTPS_PORT) for i, holder in places if holder.endpoint}
 
     def proxies(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
         """`trusted_proxies`, parsed."""

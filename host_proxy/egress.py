@@ -8,9 +8,11 @@ bounded: in number, in idle time, in life time, in the time it takes to open; ea
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Final
 
 from host_proxy.egress_policy import EgressPolicy, Endpoint
@@ -43,10 +45,11 @@ class TunnelLimits:
 
 @dataclass(slots=True)
 class _Tunnel:
-    """One client of the proxy, from its first byte to its last."""
+    """One client of the proxy, from its first byte to its last. `direct` is where its port leads without asking."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    direct: tuple[str, int] | None = None
     destination: str = ""
     sent: int = 0
     received: int = 0
@@ -62,35 +65,39 @@ class EgressProxy:
         log: Log,
         metrics: Metrics,
         bounds: TunnelLimits = TunnelLimits(),
+        direct: Mapping[int, tuple[str, int]] = MappingProxyType({}),
     ) -> None:
+        """`direct` maps further ports of the parent to listed destinations that they lead to without CONNECT."""
         self._policy = policy
         self._log = log
         self._metrics = metrics
         self._bounds = bounds
-        self._listener: Listener | None = None
+        self._direct = dict(direct)
+        self._listeners: list[Listener] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, guest: Address) -> None:
         """Listens for `guest`; `TransportError`."""
-        self._listener = Listener(guest, EGRESS_PORT, self._connection)
+        self._listeners.append(Listener(guest, EGRESS_PORT, self._connection))
+        for port, destination in self._direct.items():
+            self._listeners.append(Listener(guest, port, partial(self._connection, destination)))
 
     async def close(self) -> None:
         """Stops listening and cuts all tunnels."""
-        if self._listener is not None:
-            self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _connection(self) -> asyncio.Protocol:
-        reader = asyncio.StreamReader(limit=limits.MAX_CONNECT_HEAD_BYTES)
-        return asyncio.StreamReaderProtocol(reader, self._accepted)
+    def _connection(self, direct: tuple[str, int] | None = None) -> asyncio.Protocol:
+        def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.get_running_loop().create_task(self._serve(_Tunnel(reader, writer, direct)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(_Tunnel(reader, writer)))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=limits.MAX_CONNECT_HEAD_BYTES), accepted)
 
     async def _serve(self, tunnel: _Tunnel) -> None:
         loop = asyncio.get_running_loop()
@@ -100,7 +107,10 @@ class EgressProxy:
         except EgressRefused as refusal:
             self._metrics.egress_refused.inc()
             self._log.event("egress.refused", destination=tunnel.destination, code=refusal.code)
-            await _answer_and_close(tunnel.writer, refusal.status)
+            if tunnel.direct is None:
+                await _answer_and_close(tunnel.writer, refusal.status)
+            else:  # it speaks TLS: an answer in HTTP would only confuse it
+                tunnel.writer.transport.abort()
             return
         except (asyncio.CancelledError, ConnectionError):
             tunnel.writer.transport.abort()
@@ -122,7 +132,7 @@ class EgressProxy:
         """Reads the request, judges it, connects, and says so."""
         if len(self._tasks) > self._bounds.tunnels:
             raise EgressRefused("egress-busy", HTTPStatus.SERVICE_UNAVAILABLE)
-        host, port = await self._read_request(tunnel.reader)
+        host, port = tunnel.direct or await self._read_request(tunnel.reader)
         tunnel.destination = f"{host}:{port}"
         try:
             async with asyncio.timeout(self._bounds.open_s):
@@ -151,7 +161,8 @@ class EgressProxy:
         end_of_life = loop.time() + self._bounds.lifetime_s
         code = "egress-cut"
         try:
-            tunnel.writer.write(_OPEN)
+            if tunnel.direct is None:
+                tunnel.writer.write(_OPEN)
             async with asyncio.timeout(self._bounds.idle_s) as watch, asyncio.TaskGroup() as pumps:
 
                 def moved(*, sent: int = 0, received: int = 0) -> None:

@@ -16,6 +16,8 @@ PARENT_CID: Final = 3
 INGRESS_PORT: Final = 5000  # plus the worker's number
 EGRESS_PORT: Final = 8000
 SERVICES_PORT: Final = 8001  # store and credentials
+KMS_PORT_BASE: Final = 8100
+"""Plus a holder's index (1 to n): straight to that holder's KMS endpoint, for a library that speaks no CONNECT."""
 HEARTBEAT_PORT: Final = 9000
 MAX_PORT: Final = 2**32 - 2  # the last value means "any" to the kernel, for ports and context ids alike
 MAX_CID: Final = 2**32 - 2

@@ -26,7 +26,7 @@ from enclave.kms.sdk_c_worker import HEADER, LIBRARY_MISSING, LIBRARY_SYMBOL, ST
 from enclave.ports import DataKey, Kms
 from enclave.secret import Secret
 from protocol import limits
-from protocol.addresses import EGRESS_PORT, PARENT_CID
+from protocol.addresses import KMS_PORT_BASE, PARENT_CID
 
 _MODULE: Final = "enclave.kms.sdk_c_worker"
 _CRASHED: Final = "kms-sdk-crashed"
@@ -37,7 +37,7 @@ class Endpoint:
     """Where the library dials: a context id in decimal, a port, and the number of the socket domain."""
 
     address: str = str(PARENT_CID)
-    port: int = EGRESS_PORT
+    port: int = KMS_PORT_BASE
     domain: int = DOMAIN_VSOCK
 
 
@@ -45,9 +45,11 @@ class SdkKms:
     """The other client. One instance per event loop; calls to different holders overlap."""
 
     def __init__(
-        self, library: str, credentials: CredentialsOf, *, provisioner: Kms, endpoint: Endpoint | None = None
+        self, library: str, credentials: CredentialsOf, *, provisioner: Kms, endpoints: Mapping[str, Endpoint]
     ) -> None:
-        """`library` is the measured path; empty means the usual loader search. Blocks while a child tries to load it.
+        """`library` is the measured path; empty means the usual loader search; `endpoints` go by holder.
+
+        Blocks while a child tries to load the library.
 
         `BootError`: `sdk-library-missing` (names what was looked for), `sdk-library-symbol` (names what it lacks),
         `sdk-library-broken` (it crashes or hangs), `sdk-library-path` (a path that is not absolute).
@@ -56,7 +58,7 @@ class SdkKms:
         self._library = library
         self._credentials = credentials
         self._provisioner = provisioner
-        self._endpoint = endpoint or Endpoint()
+        self._endpoints = endpoints
         self._workers: dict[str, _Worker] = {}
 
     async def generate_data_key(self, holder: Holder, context: Mapping[str, str]) -> DataKey:
@@ -88,7 +90,7 @@ class SdkKms:
             raise KmsError("kms-deadline") from None
 
     async def _access(self, holder: Holder) -> Access:
-        hint, endpoint = await fetch_hint(self._credentials, holder.name), self._endpoint
+        hint, endpoint = await fetch_hint(self._credentials, holder.name), self._endpoints[holder.name]
         return Access(
             region=holder.region,
             address=endpoint.address,

@@ -29,7 +29,8 @@ SOURCE = Path(__file__).with_name("fake_sdk.c")
 ALPHA = Holder(name="alpha", key_arn="arn:aws:kms:eu-west-1:111111111111:key/alpha")
 BETA = Holder(name="beta", key_arn="arn:aws:kms:us-gov-west-1:222222222222:key/beta")
 CONTEXT = {"deployment": "test", "holder": "alpha"}
-ACCESS = Access("eu-west-1", "3", 8000, 3, "AKID", "secret", "token")
+ENDPOINTS = dict.fromkeys(("alpha", "beta"), Endpoint(port=8101))
+ACCESS = Access("eu-west-1", "3", 8101, 3, "AKID", "secret", "token")
 
 ffi.cdef(
     """
@@ -148,7 +149,7 @@ def test_every_value_of_a_generate_call_arrives(library: SdkLibrary) -> None:
     ],
 )
 def test_each_failure_has_a_code_and_leaks_nothing(library: SdkLibrary, fault: str, code: str) -> None:
-    access = Access("eu-west-1", "3", 8000, 3, fault, "secret", "")
+    access = Access("eu-west-1", "3", 8101, 3, fault, "secret", "")
     for call in (library.decrypt(access, "arn", b"blob", "{}"), library.generate_data_key(access, "arn")):
         with pytest.raises(sdk_c_abi.CallFailed, match=code), call:
             pass
@@ -220,13 +221,13 @@ def host() -> Host:
 
 @pytest.fixture
 async def kms(path: str, host: Host) -> AsyncIterator[SdkKms]:
-    kms = SdkKms(path, host.credentials, provisioner=Provisioner())
+    kms = SdkKms(path, host.credentials, provisioner=Provisioner(), endpoints=ENDPOINTS)
     yield kms
     kms.close()
 
 
 def in_child(holder: Holder, fault: str, *values: bytes) -> bytes:
-    return expected(Access(holder.region, "3", 8000, 3, fault, "secret", ""), holder.key_arn, *values)
+    return expected(Access(holder.region, "3", 8101, 3, fault, "secret", ""), holder.key_arn, *values)
 
 
 async def works(kms: SdkKms, holder: Holder) -> None:
@@ -254,7 +255,7 @@ async def test_generate_without_context_uses_the_library(kms: SdkKms) -> None:
 
 async def test_generate_with_context_is_left_to_the_client_that_can(path: str, host: Host) -> None:
     provisioner = Provisioner()
-    kms = SdkKms(path, host.credentials, provisioner=provisioner)
+    kms = SdkKms(path, host.credentials, provisioner=provisioner, endpoints=ENDPOINTS)
     assert (await kms.generate_data_key(ALPHA, CONTEXT)).ciphertext_blob == b"made elsewhere"
     assert provisioner.asked == [("alpha", CONTEXT)]
     assert children(kms) == []
@@ -340,7 +341,7 @@ async def test_ciphertext_at_the_cap_passes(kms: SdkKms) -> None:
 
 
 async def test_endpoint_can_be_named(path: str, host: Host) -> None:
-    kms = SdkKms(path, host.credentials, provisioner=Provisioner(), endpoint=Endpoint("127.0.0.1", 443, 0))
+    kms = SdkKms(path, host.credentials, provisioner=Provisioner(), endpoints={"alpha": Endpoint("127.0.0.1", 443, 0)})
     with await kms.decrypt(ALPHA, b"b", {}) as key:
         access = Access(ALPHA.region, "127.0.0.1", 443, 0, "AKID", "secret", "")
         assert bytes(key.view) == expected(access, ALPHA.key_arn, b"SYMMETRIC_DEFAULT", b"b", b"{}")
@@ -377,7 +378,7 @@ async def test_child_ends_with_the_socket_of_its_parent(kms: SdkKms) -> None:
 
 def refuses_to_boot(library: str) -> BootError:
     with pytest.raises(BootError) as caught:
-        SdkKms(library, Host().credentials, provisioner=Provisioner())
+        SdkKms(library, Host().credentials, provisioner=Provisioner(), endpoints=ENDPOINTS)
     return caught.value
 
 

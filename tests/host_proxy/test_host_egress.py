@@ -22,7 +22,7 @@ from host_proxy.errors import EgressRefused
 from host_proxy.logging import Log
 from host_proxy.metrics import Metrics
 from protocol import limits
-from protocol.addresses import HybridAddress
+from protocol.addresses import KMS_PORT_BASE, HybridAddress
 from tests.host_proxy.conftest import FixedResolver, eventually
 
 KMS = "kms.eu-west-1.amazonaws.com"
@@ -197,6 +197,7 @@ async def start_way(folder: Path, log: Log, output: io.StringIO) -> AsyncIterato
             log=log,
             metrics=Metrics(destinations=[f"{KMS}:443"]),
             bounds=TunnelLimits(**bounds),  # type: ignore[arg-type]
+            direct={KMS_PORT_BASE + 1: (KMS, 443), KMS_PORT_BASE + 2: ("unlisted.example", 443)},
         )
         proxy.start(HybridAddress(str(folder / "vm"), 5000))
         started.append((proxy, upstream))
@@ -221,6 +222,26 @@ async def test_tunnel_carries_bytes_both_ways_and_counts_them(start_way: StartWa
     (closed,) = way.events("egress.closed")
     assert (closed["destination"], closed["code"]) == (f"{KMS}:443", "egress-done")
     assert closed["sent_bytes"] == closed["received_bytes"] == 301_001
+
+
+async def test_direct_port_leads_to_its_listed_destination_without_a_word(start_way: StartWay) -> None:
+    way = await start_way()
+    reader, writer = await asyncio.open_unix_connection(f"{way.path}_{KMS_PORT_BASE + 1}")
+    writer.write(b"\x16\x03\x01 client hello")
+    assert await reader.readexactly(16) == b"\x16\x03\x01 client hello"
+    writer.close()
+    await eventually(lambda: bool(way.events("egress.closed")))
+    assert way.events("egress.closed")[0]["destination"] == f"{KMS}:443"
+
+
+async def test_direct_port_to_an_unlisted_destination_is_cut(start_way: StartWay) -> None:
+    way = await start_way()
+    reader, _ = await asyncio.open_unix_connection(f"{way.path}_{KMS_PORT_BASE + 2}")
+    with contextlib.suppress(ConnectionError):
+        assert await reader.read() == b""
+    await eventually(lambda: bool(way.events("egress.refused")))
+    assert way.events("egress.refused")[0]["code"] == "egress-not-listed"
+    assert way.upstream.connections == 0
 
 
 async def test_one_half_may_end_while_the_other_goes_on(start_way: StartWay) -> None:
