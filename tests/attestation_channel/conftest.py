@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.appliance import World
+from tests.attestation_channel.attested import AttestedWorld
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
-    await world.boot()
-    yield world
-    await world.stop()
+async def world(tmp_path: Path) -> AsyncIterator[AttestedWorld]:
+    made = AttestedWorld(tmp_path)
+    await made.boot()
+    yield made
+    await made.stop()
