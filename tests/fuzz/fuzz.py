@@ -3,8 +3,8 @@
     python tests/fuzz/fuzz.py --list
     python tests/fuzz/fuzz.py transaction --seconds 60
 
-Ends with 0 when nothing was found. A finding is printed and kept in `.chancery/fuzz/NAME/`, as is the growing corpus; give the
-file's bytes to `tests.fuzz.target.exercise` to see it again, and make a test of it.
+Ends with 0 when nothing was found. A finding is printed and kept in `.chancery/fuzz/NAME/`, as is the growing corpus;
+give the file's bytes to `tests.fuzz.target.exercise` to see it again, and make a test of it.
 """
 
 import argparse
