@@ -5,6 +5,7 @@ answers. The transport below (vsock, or the simulator's sockets) is not known he
 """
 
 import asyncio
+import json
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Final, cast
@@ -95,7 +96,8 @@ class _Connection(asyncio.Protocol):
 
     def _start(self, request: Request) -> None:
         if len(self._tasks) >= limits.MAX_IN_FLIGHT:
-            self._send(Response(request.id, errors.BUSY.status, {}, b""))
+            body = json.dumps(errors.error_body(errors.BUSY)).encode()
+            self._send(Response(request.id, errors.BUSY.status, {"content-type": "application/json"}, body))
             return
         task = asyncio.get_running_loop().create_task(self._run(request))
         self._tasks.add(task)

@@ -5,7 +5,7 @@ credentials only let a call reach AWS, where policy looks at the measurement.
 
     store.get      [[table, id], ...]                                   -> [[version, value] | null, ...]
     store.put      [[table, id, expected_version, new_version, value], ...]  -> status 200, or 409 and nothing written
-    credentials    holder name (text)                                   -> [key id, secret, session token | null]
+    credentials    holder name (UTF-8, not CBOR)                        -> [key id, secret, session token | null]
 
 `store.put` is all or nothing; `expected_version` 0 means "does not exist". A value is at most `MAX_RECORD_BYTES`.
 """

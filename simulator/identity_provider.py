@@ -93,6 +93,7 @@ class IdentityProvider:
             "iss": self.issuer_url,
             "sub": subject,
             "aud": audience,
+            "jti": secrets.token_urlsafe(8),  # two logins in one second are two tokens
             "iat": now_s,
             "exp": now_s + TOKEN_LIFETIME_S,
             "email": f"{subject}@example.com",

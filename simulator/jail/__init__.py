@@ -81,7 +81,8 @@ def _apply(layers: frozenset[str], as_user: bool, readable: Sequence[Path], writ
     if not own_root:
         os.chdir("/")
     kernel.drop_privileges()
-    rules = landlock.restrict(readable, writable) if LANDLOCK in layers else 0
+    # A link may lead to nothing under the new root, where only its final target was shown.
+    rules = landlock.restrict(_existing(readable), _existing(writable)) if LANDLOCK in layers else 0
     filtered = SOCKET_FILTER in layers and socket_filter.install()
     report = Report(
         network=_named({"a network namespace of its own": own_namespaces, "a socket filter": filtered}),
