@@ -43,8 +43,9 @@ def parse_certificate(der: bytes) -> Certificate:
     try:
         covered, outer_algorithm = _elements(der, 2)
         version, serial, algorithm, issuer, _, subject, spki = _elements(covered, 7)
-        if int.from_bytes(serial[2:], "big", signed=True) <= 0:  # RFC 5280 4.1.2.2; the library only warns
-            raise ValueError("serial number")
+        # RFC 5280 4.1.2.1 and 4.1.2.2; the library takes version 1, and a negative serial number with a warning.
+        if version != _VERSION_3 or int.from_bytes(serial[2:], "big", signed=True) <= 0:
+            raise ValueError("version or serial number")
         certificate = x509.load_der_x509_certificate(der)
         extensions = certificate.extensions
         not_before_ms = _milliseconds(certificate.not_valid_before_utc)
@@ -53,8 +54,6 @@ def parse_certificate(der: bytes) -> Certificate:
         key = EllipticCurvePublicKey.from_encoded_point(_P384, spki[-_P384_POINT_BYTES:]) if is_p384 else None
     except Exception:  # noqa: BLE001  the library has many exceptions for bad certificates, this package one (AT-17)
         raise AttestationError("certificate-malformed") from None
-    if version != _VERSION_3:
-        raise AttestationError("certificate-malformed", "not version 3")
     if algorithm != _ECDSA_WITH_SHA384 or outer_algorithm != _ECDSA_WITH_SHA384:
         raise AttestationError("certificate-algorithm")
     if key is None:

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from attestation.certificate import _elements, parse_certificate
 from attestation.chain import ChainCache, verify_chain
 from attestation.errors import AttestationError
 from attestation.policy import AllOf, AnyImage
@@ -243,6 +244,25 @@ def test_at08_algorithm_inside_and_outside_must_agree() -> None:
         assert refused((*pki.good_chain()[:-1], swapped)) == "certificate-algorithm"
 
 
+def sequence(*elements: bytes) -> bytes:
+    content = b"".join(elements)
+    size = len(content)
+    return (b"\x30\x82" + size.to_bytes(2, "big") if size > 255 else b"\x30\x81" + size.to_bytes(1, "big")) + content
+
+
+def test_at08_certificate_of_version_1_is_refused() -> None:
+    """It cannot say whether it is an authority. The library reads it, so the rule has to."""
+    covered, algorithm = _elements(pki.good_chain()[ENCLAVE], 2)
+    _, *fields = _elements(covered, 7)
+    signature = pki.good_chain()[ENCLAVE][4 + len(covered) + len(algorithm) :]
+    for unique_id in (b"", b"\x81\x02\x00\x01"):  # the second fills the place of what is missing
+        first_version = sequence(sequence(*fields, unique_id), algorithm, signature)
+        assert x509.load_der_x509_certificate(first_version).version is x509.Version.v1
+        with pytest.raises(AttestationError) as caught:
+            parse_certificate(first_version)
+        assert caught.value.code == "certificate-malformed"
+
+
 @pytest.mark.parametrize("serial", [0, -1, -(2**54)])
 def test_at08_serial_number_that_is_not_positive_is_refused(serial: int, recwarn: pytest.WarningsRecorder) -> None:
     der = pki.good_chain()[ENCLAVE]
@@ -375,6 +395,17 @@ def test_at19_list_that_says_nothing_counts_for_nothing(lists: tuple[bytes, ...]
     assert refusal(lambda: with_lists(*lists)) == "revocation-unknown"
 
 
+@pytest.mark.parametrize(
+    "data", [b"", b"x", b"\x30\x00", b"-----BEGIN X509 CRL-----", revocation_list(ROOT).replace(b"root", b"r\xff\xfft")]
+)
+def test_at19_unreadable_list_is_refused(data: bytes) -> None:
+    assert refusal(lambda: with_lists(data)) == "policy-malformed"
+
+
 def test_at19_unreadable_or_oversized_list_is_refused() -> None:
-    for data in (b"", b"x", b"\x30\x00", b"-----BEGIN X509 CRL-----", bytes(limits.MAX_REVOCATION_LIST_BYTES + 1)):
-        assert refusal(lambda data=data: with_lists(data)) == "policy-malformed"
+    with pytest.raises(AttestationError) as caught:
+        with_lists(bytes(limits.MAX_REVOCATION_LIST_BYTES + 1))
+    assert caught.value.detail == "revocation list too large"
+    with pytest.raises(AttestationError) as caught:
+        with_lists(bytes(limits.MAX_REVOCATION_LIST_BYTES))
+    assert caught.value.detail == "revocation list"
