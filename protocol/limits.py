@@ -95,7 +95,7 @@ MAX_AUTH_METHOD_CHARS: Final = 64
 MAX_RECEIPT_METHOD_CHARS: Final = 128
 MAX_REVOCATION_LIST_BYTES: Final = 256 * KIB  # AT-19
 MAX_POLICY_FILE_BYTES: Final = 64 * KIB
-MAX_POLICY_ENTRIES: Final = 256
+MAX_POLICY_ENTRIES: Final = 128  # fits into the file
 MAX_FETCHED_BODY_BYTES: Final = 256 * KIB  # what `nitro-attest` reads from a URL, a file or standard input
 FETCH_DEADLINE_S: Final = 10.0  # the whole exchange with one URL
 
