@@ -73,6 +73,16 @@ class EdgeProtocol(HttpToolsProtocol):
             if self.transport.is_closing() or self._lingering_since is not None:
                 return
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client has no more to say and may still listen: it gets its answers before the connection ends."""
+        if self._message_since is not None:
+            self._refuse(errors.BAD_REQUEST)  # a request that will never be whole
+        if self._lingering_since is None and self._is_answering() and self.transport.can_write_eof():
+            self.cycle.keep_alive = False  # the last request's; those before it are answered first
+            return True
+        self.transport.close()  # ours, which sends what was written in this turn; asyncio would close the one below
+        return False
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's text; ours is the table's
         """uvicorn's answer to whatever its parser refused."""
         self._refuse(self._refusal)

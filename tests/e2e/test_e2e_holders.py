@@ -1,8 +1,9 @@
-"""Share holders that are down, hung or lying: one changes nothing for the user, two give one clear error (SH-*, KM-*)."""
+"""Share holders that are down, hung or lying: one changes nothing for users, two give one clear error (SH-*, KM-*)."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Images that nobody approved: edited code, debug launches, foreign hardware. No holder opens, no wallet works (AT-*)."""
+"""Images that nobody approved: edited code, debug launches, foreign hardware. No holder opens for them (AT-*)."""
 
 import base64
 import shutil
@@ -104,9 +104,7 @@ def test_debug_launch_halts_with_its_reason(honest: Honest) -> None:
 
 
 def test_debug_launch_of_code_without_that_check_is_refused_by_every_holder(honest: Honest, tmp_path: Path) -> None:
-    source = edited(
-        honest, tmp_path, "boot.py", "if any(value == bytes(PCR_BYTES) for value in pcrs):", "if not pcrs:"
-    )
+    source = edited(honest, tmp_path, "boot.py", "if any(value == bytes(PCR_BYTES) for value in pcrs):", "if not pcrs:")
     with Site(honest.state, source_root=source, pin=False, debug=True) as site:
         site.wait_for(lambda health: failing(health) == DENIED, "every holder refuses")
         assert site.send("/status", b"", method="GET").json["pcr0"] == "00" * 48
