@@ -6,6 +6,7 @@ refuses duplicates anywhere, and reads numbers as RFC 8785 does: as IEEE 754 dou
 
 import json
 import math
+import re
 from typing import Any, Final, Never
 
 import rfc8785
@@ -14,6 +15,9 @@ from protocol import limits
 from protocol.errors import ProtocolError
 
 MAX_SAFE_INTEGER: Final = 2**53 - 1
+
+_BRACKET: Final = re.compile(r"[\[\]{}]")
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # one that does not end takes the rest, in linear time
 
 
 class DuplicateKey(ProtocolError):
@@ -54,8 +58,10 @@ def parse(data: bytes, *, max_bytes: int = limits.MAX_BODY_BYTES, max_depth: int
     if len(data) > max_bytes:
         raise ProtocolError("json-too-large")
     try:
+        text = data.decode("utf-8")
+        _check_depth(text, max_depth)
         value = json.loads(
-            data.decode("utf-8"),
+            text,
             object_pairs_hook=_object,
             parse_int=_integer,
             parse_float=_real,
@@ -63,28 +69,25 @@ def parse(data: bytes, *, max_bytes: int = limits.MAX_BODY_BYTES, max_depth: int
         )
     except ProtocolError:
         raise
-    except RecursionError:
-        raise ProtocolError("json-too-deep") from None
     except ValueError:
         raise ProtocolError("json-malformed") from None
-    _check_depth(value, max_depth)
     if b"\\u" in data:  # only an escape can make a surrogate out of valid UTF-8
         _check_text(value)
     return value
 
 
-def _check_depth(value: Any, max_depth: int) -> None:
-    level = [value]
-    for _ in range(max_depth + 1):
-        level = [
-            child
-            for node in level
-            if isinstance(node, (dict, list))
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-        if not level:
-            return
-    raise ProtocolError("json-too-deep")
+def _check_depth(text: str, max_depth: int) -> None:
+    """Refuse deeper nesting before the standard library's C code recurses into it.
+
+    That code relies on the interpreter's recursion limit, and some libraries raise it beyond what a stack holds.
+    """
+    if text.count("[") + text.count("{") <= max_depth:
+        return
+    depth = 0
+    for bracket in _BRACKET.findall(_STRING.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        if depth > max_depth:
+            raise ProtocolError("json-too-deep")
 
 
 def _check_text(value: Any) -> None:

@@ -2,7 +2,11 @@
 
 import json
 import struct
+import subprocess
+import sys
+import time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -239,9 +243,39 @@ def test_depth_at_the_cap_passes_and_one_more_is_refused(opening: str, closing: 
     parse(nested(8).encode(), max_depth=8)
 
 
-@pytest.mark.parametrize("text", ["[" * 60_000, '{"":' * 16_000, "[" * 30_000 + "]" * 30_000])
+@pytest.mark.parametrize("text", ["[" * 60_000, '{"":' * 16_000, "[" * 30_000 + "]" * 30_000, '[{"":' * 13_000])
 def test_bottomless_nesting_is_refused_without_a_crash(text: str) -> None:
-    assert refusal(text) in {"json-too-deep", "json-malformed"}
+    assert refusal(text) == "json-too-deep"
+
+
+def test_bottomless_nesting_is_harmless_whatever_limit_a_library_sets() -> None:
+    """The interpreter's recursion limit is no protection: py_ecc, which comes with eth-account, makes it 100,000."""
+    code = (
+        "import sys; sys.setrecursionlimit(100_000)\n"
+        "from protocol import canonical_json, errors\n"
+        "for data in (b'[' * 65_536, b'[{\"\":' * 13_000):\n"
+        "    try: canonical_json.parse(data)\n"
+        "    except errors.ProtocolError as error: print(error.code)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["json-too-deep"] * 2), "minus a number is a crash"
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100 + "{" * 100, "\\\\[" * 40, '\\"[{' * 40, "]" * 100 + "[" * 100, "\\n" * 100 + "[" * 17]
+)
+def test_brackets_in_text_are_text(text: str) -> None:
+    assert parse(f'["{text}", {{"{text}": 1}}]'.encode()) == [json.loads(f'"{text}"'), {json.loads(f'"{text}"'): 1}]
+
+
+@pytest.mark.parametrize(
+    "text", ['"' + '\\"' * 32_000 + "[" * 20, '"' * 60_000 + "[" * 20, "[]" * 32_000, "[[]," * 16_000]
+)
+def test_depth_is_found_in_linear_time(text: str) -> None:
+    started = time.process_time()
+    refusal(text)
+    assert time.process_time() - started < 0.5
 
 
 def test_depth_looks_at_the_deepest_branch() -> None:
