@@ -2,7 +2,14 @@
 
 from typing import Final
 
-from tests.fuzz import appliance_targets, attestation_targets, enclave_targets, host_targets, wire_targets
+from tests.fuzz import (
+    appliance_targets,
+    attestation_targets,
+    channel_targets,
+    enclave_targets,
+    host_targets,
+    wire_targets,
+)
 from tests.fuzz.target import Target
 
 TARGETS: Final[dict[str, Target]] = {
@@ -10,5 +17,6 @@ TARGETS: Final[dict[str, Target]] = {
     **attestation_targets.TARGETS,
     **enclave_targets.TARGETS,
     **appliance_targets.TARGETS,
+    **channel_targets.TARGETS,
     **host_targets.TARGETS,
 }
