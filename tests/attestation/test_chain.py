@@ -409,3 +409,9 @@ def test_at19_unreadable_or_oversized_list_is_refused() -> None:
     with pytest.raises(AttestationError) as caught:
         with_lists(bytes(limits.MAX_REVOCATION_LIST_BYTES))
     assert caught.value.detail == "revocation list"
+
+
+def test_at19_list_of_an_unknown_version_is_refused_like_any_other() -> None:
+    """The library has an exception of its own for this."""
+    data = revocation_list(ROOT).replace(b"\x02\x01\x01", b"\x02\x01\x03", 1)
+    assert refusal(lambda: with_lists(data)) == "policy-malformed"
