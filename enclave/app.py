@@ -95,6 +95,8 @@ class Enclave:
         self._clock.require_source(self._config.clock_sources)
         self._pcr0 = boot.require_measured(self._nsm)
         await boot.synchronize(self._nsm, self._clock)
+        if not self._clock.trusted:
+            raise BootError("clock-skew", "the guest's clock and the module's disagree")
         self._started_ms = self._clock.now_ms()
         keys = boot.make_keys(self._ports.entropy)
         secrets = await self._open_deployment()

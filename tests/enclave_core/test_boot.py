@@ -12,7 +12,19 @@ from enclave.boot import stir_entropy
 from enclave.errors import BootError, Refusal
 from enclave.nsm.client import NsmClient
 from enclave.phases import Phase, Phases
-from tests.appliance import Client, MemoryStore, Refused, World, b64u, commit_params, config, config_json
+from simulator.nsm import SimulatedNsm
+from tests.appliance import (
+    MODULE_ID,
+    PCRS,
+    Client,
+    MemoryStore,
+    Refused,
+    World,
+    b64u,
+    commit_params,
+    config,
+    config_json,
+)
 
 
 async def halted(world: World) -> str:
@@ -40,6 +52,17 @@ async def test_an_unexpected_clock_source_is_refused(pki_folder: Path) -> None:
     world = World(pki_folder)
     world.clock.name = "tsc"
     assert await halted(world) == "clock-source"
+
+
+@pytest.mark.parametrize("skew_ms", [-3_600_000, 3_600_000])
+async def test_a_clock_that_disagrees_with_the_module_at_boot_is_refused(
+    pki_folder: Path, skew_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(pki_folder)
+    honest = world.clock.wall_ms
+    nsm = SimulatedNsm(world.pki, PCRS, MODULE_ID, clock=lambda: honest() + skew_ms)
+    monkeypatch.setattr(world, "new_nsm", lambda: nsm)
+    assert await halted(world) == "clock-skew"
 
 
 def test_an_unexpected_hardware_generator_is_refused(pki_folder: Path) -> None:

@@ -99,11 +99,18 @@ def test_a_missing_share_is_recomputed_from_t_others(value: int, index: int) -> 
     assert bytes(recomputed.view) == bytes(split.shares[index - 1].view)
 
 
-def test_one_share_says_nothing_about_the_scalar() -> None:
-    """SH-07: for one share of a 2-of-3 set, every candidate scalar has exactly one line through it."""
-    share = value_of(shamir.split(scalar_of(5), 2, 3, os.urandom).shares[0])
-    slopes = {candidate: (share - candidate) % curve.ORDER for candidate in range(1, 200)}
-    assert len(set(slopes.values())) == len(slopes)
+def test_each_split_draws_fresh_coefficients_so_a_share_repeats_nothing() -> None:
+    """SH-04, SH-07: with t - 1 coefficients drawn anew, a share of the same scalar is a new value each time."""
+    scalar, drawn = scalar_of(5), []
+
+    def random(size: int) -> bytes:
+        drawn.append(os.urandom(size))
+        return drawn[-1]
+
+    values = {value_of(shamir.split(scalar, 3, 5, random).shares[0]) for _ in range(20)}
+    assert len(drawn) == len(set(drawn)) == 40
+    assert len(values) == 20
+    assert 5 not in values
 
 
 def test_the_commitment_is_the_public_key_that_another_library_computes() -> None:
