@@ -156,7 +156,7 @@ def load_config(path: Path) -> HostConfig:
     decode = msgspec.json.decode if path.suffix == ".json" else msgspec.toml.decode
     try:
         config = decode(data, type=HostConfig)
-    except (msgspec.MsgspecError, UnicodeError) as error:  # the text names the field; the file holds no secret
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:  # names the field; no secret in the file
         raise ConfigError("config-malformed", str(error)) from None
     validate_config(config)
     return config

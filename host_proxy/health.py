@@ -135,7 +135,7 @@ class HealthMonitor:
 
 
 async def _worker_health(link: EnclaveLink) -> WorkerHealth:
-    with contextlib.suppress(Refused, msgspec.MsgspecError, RecursionError):
+    with contextlib.suppress(Refused, msgspec.MsgspecError, RecursionError, UnicodeError):
         answer = await link.call(HEALTH_METHOD, {}, b"", deadline_s=limits.HEALTH_DEADLINE_S)
         worker = _DECODER.decode(answer.body)
         return worker if answer.status == 200 else msgspec.structs.replace(worker, serving=False)

@@ -42,7 +42,7 @@ def status(
     try:
         report = msgspec.json.decode(health, type=Report)
         described = msgspec.json.decode(enclave, type=dict[str, Any])
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         leave(ExitCode.UNREACHABLE, f"{url} does not answer like a host proxy")
     if as_json:
         typer.echo(json.dumps({"health": msgspec.to_builtins(report), "status": described}))

@@ -120,7 +120,7 @@ def _frame(data: bytes) -> object:
     return made.judge(run(made.world.enclave.answer(request)))
 
 
-class _Sink(asyncio.Transport):
+class Sink(asyncio.Transport):
     """A connection whose other end is the test."""
 
     def __init__(self) -> None:
@@ -150,7 +150,7 @@ def _ingress(data: bytes) -> object:
 
     async def feed() -> bytes:
         server = FrameServer(appliance().world.enclave.answer, lambda _: True)
-        connection, sink = server.connection(), _Sink()
+        connection, sink = server.connection(), Sink()
         connection.connection_made(sink)
         for piece in (data[:7], data[7:]):
             if not sink.closed:
@@ -168,7 +168,7 @@ def _parent(data: bytes) -> object:
 
     async def feed() -> object:
         link = _Link()
-        link.connection_made(_Sink())
+        link.connection_made(Sink())
         call = asyncio.ensure_future(link.call("store.get", b""))
         await asyncio.sleep(0)
         for piece in (data[:7], data[7:]):

@@ -10,20 +10,13 @@ from typing import Any
 from unittest.mock import patch
 
 import cbor2
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
 
-from enclave.config import OidcClient, parse_config
-from enclave.errors import BootError, EgressError, KmsError, NsmError, PortError, Refusal
+from enclave.config import parse_config
+from enclave.errors import BootError, EgressError, KmsError, NsmError, Refusal
 from enclave.identity import email_identity, read_identity
 from enclave.kms.client import _binary, parse_reply
 from enclave.kms.cms import parse_enveloped_data
 from enclave.kms.recipient import RecipientKey
-from enclave.login.id_token import verify_id_token
-from enclave.login.issuers import parse_https_url
-from enclave.login.otp import normalize_email
-from enclave.login.provider_keys import ProviderKey, parse_discovery, parse_key_set
 from enclave.net import egress, http
 from enclave.nsm import messages
 from enclave.records import Records
@@ -36,50 +29,9 @@ from tests.appliance import ClosedEgress, config_json
 from tests.enclave_kms import envelopes
 from tests.fuzz.loop import run
 from tests.fuzz.target import Target
-from tests.fuzz.wire_targets import encoded, text
+from tests.fuzz.wire_targets import encoded
 
-ISSUER, NOW_S = "https://idp.example.test", 1_800_000_000
-CLIENT = OidcClient(issuer=ISSUER, audience="app", key_hosts=("keys.example.test",))
-CLAIMS = {"iss": ISSUER, "sub": "subject", "aud": "app", "iat": NOW_S, "exp": NOW_S + 300, "email": "a@b.example"}
 KEY_ARN = "arn:aws:kms:eu-west-1:111111111111:key/alpha"
-SIGNING_KEY = ec.generate_private_key(ec.SECP256R1())
-
-
-def b64u(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-# --- identity providers ---
-
-
-@cache
-def _jwk() -> dict[str, str]:
-    numbers = SIGNING_KEY.public_key().public_numbers()
-    x, y = (b64u(number.to_bytes(32, "big")) for number in (numbers.x, numbers.y))
-    return {"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": "k", "use": "sig", "alg": "ES256"}
-
-
-def _rsa_jwk() -> dict[str, str]:
-    modulus = (1 << 2047) | (1 << 1000) | 1
-    return {"kty": "RSA", "n": b64u(modulus.to_bytes(256, "big")), "e": "AQAB", "kid": "r", "key_ops": ["verify"]}  # type: ignore[dict-item]
-
-
-class _OneKey:
-    async def key(self, client: OidcClient, kid: str) -> ProviderKey:
-        return parse_key_set(encoded({"keys": [_jwk()]}))["k"]
-
-
-def _verify(token: str) -> object:
-    return run(verify_id_token(token, CLIENT, _OneKey(), now_s=NOW_S))  # type: ignore[arg-type]
-
-
-def _sign(header: bytes, claims: bytes) -> str:
-    signed = f"{b64u(header)}.{b64u(claims)}"
-    r, s = decode_dss_signature(SIGNING_KEY.sign(signed.encode(), ec.ECDSA(SHA256())))
-    return f"{signed}.{b64u(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
-
-
-HEADER = encoded({"alg": "ES256", "kid": "k", "typ": "JWT"})
 
 
 # --- connections ---
@@ -227,21 +179,9 @@ def _record_body(data: bytes) -> object:
 
 
 SHARDS = ShardSet(1, (b"\x02" * 33, b"\x03" * 33), (SealedShare(1, b"sealed"), None, SealedShare(2, b"")))
-TOKEN = (Refusal, PortError)
 
 TARGETS = {
     "config": Target(lambda data: parse_config(data).destinations(), (BootError,), lambda: [encoded(config_json())]),
-    "id_token": Target(lambda data: _verify(text(data)), TOKEN, lambda: [_sign(HEADER, encoded(CLAIMS)).encode()]),
-    "id_token_header": Target(lambda data: _verify(_sign(data, encoded(CLAIMS))), TOKEN, lambda: [HEADER]),
-    "id_token_claims": Target(lambda data: _verify(_sign(HEADER, data)), TOKEN, lambda: [encoded(CLAIMS)]),
-    "discovery": Target(
-        lambda data: parse_discovery(data, CLIENT),
-        (PortError,),
-        lambda: [encoded({"issuer": ISSUER, "jwks_uri": "https://keys.example.test/jwks?x=1", "more": [{}]})],
-    ),
-    "key_set": Target(parse_key_set, (PortError,), lambda: [encoded({"keys": [_jwk(), _rsa_jwk()]})]),
-    "issuer_url": Target(lambda data: parse_https_url(text(data)), (), lambda: [b"https://a.test:8443/path?query"]),
-    "mail_address": Target(lambda data: normalize_email(text(data)), (Refusal,), lambda: [b" User@Example.com "]),
     "connect_reply": Target(
         _connect_reply, (EgressError,), lambda: [b"HTTP/1.1 200 OK\r\nVia: x\r\n\r\n", b"HTTP/1.0 200\r\n\r\n"]
     ),

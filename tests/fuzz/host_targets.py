@@ -1,4 +1,4 @@
-"""Targets for what the host and the simulated holders read: clients, configuration, tools, the enclave, policies."""
+"""Targets for what the host reads: clients, configuration, tools, and the enclave's calls."""
 
 import asyncio
 import io
@@ -26,11 +26,7 @@ from host_proxy.services import Services
 from protocol import services
 from protocol.frames import Request, Response
 from protocol.services import Credentials, RecordKey, StoredRecord, Write
-from simulator.kms.errors import AwsError
-from simulator.kms.policy import parse_identity_policy, parse_key_policy
-from simulator.kms.requests import parse_call
-from simulator.nsm import SimulatedNsm
-from tests.fuzz.appliance_targets import _Sink, appliance
+from tests.fuzz.appliance_targets import Sink
 from tests.fuzz.loop import run
 from tests.fuzz.target import Target
 from tests.fuzz.wire_targets import KEY, encoded, text
@@ -204,7 +200,7 @@ def _http(data: bytes) -> object:
     return answer
 
 
-class _Client(_Sink):
+class _Client(Sink):
     def can_write_eof(self) -> bool:
         return True
 
@@ -219,57 +215,6 @@ class _Client(_Sink):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return ("127.0.0.1", 1) if name in ("peername", "sockname") else default
-
-
-# --- holders and the module, simulated ---
-
-KEY_POLICY = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Sid": "enclave",
-            "Effect": "Allow",
-            "Principal": {"AWS": ["arn:aws:iam::111111111111:role/enclave", "111111111111"]},
-            "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
-            "Resource": "*",
-            "Condition": {
-                "StringEqualsIgnoreCase": {"kms:RecipientAttestation:PCR0": "ab" * 48},
-                "Null": {"kms:RecipientAttestation:ImageSha384": "false"},
-                "StringLike": {"kms:EncryptionContext:purpose": ["holder-*"]},
-            },
-        },
-        {"Effect": "Deny", "Principal": "*", "NotAction": "kms:Describe*", "Resource": "*"},
-    ],
-}
-IDENTITY_POLICY = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kms:*", "Resource": "*"}}
-KMS_CALLS: dict[str, dict[str, Any]] = {
-    "Decrypt": {"KeyId": "k", "CiphertextBlob": "AAAA", "EncryptionContext": {"a": "b"}},
-    "GenerateDataKey": {"KeyId": "k", "KeySpec": "AES_256"},
-    "GenerateRandom": {"NumberOfBytes": 32},
-    "PutKeyPolicy": {"KeyId": "k", "Policy": "{}"},
-}
-
-
-def _policy(data: bytes) -> object:
-    parse = parse_identity_policy if b"Principal" not in data else parse_key_policy
-    return parse(text(data))
-
-
-def _kms_call(data: bytes) -> object:
-    names = tuple(KMS_CALLS)
-    return parse_call(f"TrentService.{names[(data[0] if data else 0) % len(names)]}", data[1:])
-
-
-@cache
-def _nsm() -> SimulatedNsm:
-    return appliance().world.new_nsm()
-
-
-def _nsm_request(data: bytes) -> object:
-    reply = _nsm().call(data)
-    if not reply:
-        raise AssertionError("no reply")
-    return reply
 
 
 TARGETS = {
@@ -289,9 +234,4 @@ TARGETS = {
     ),
     "egress_request": Target(_connect, (EgressRefused,), lambda: [CONNECT]),
     "http_request": Target(_http, (), lambda: [PLAIN_HTTP, CHUNKED_HTTP]),
-    "key_policy": Target(_policy, (AwsError,), lambda: [encoded(KEY_POLICY), encoded(IDENTITY_POLICY)]),
-    "kms_request": Target(
-        _kms_call, (AwsError,), lambda: [bytes([n]) + encoded(body) for n, body in enumerate(KMS_CALLS.values())]
-    ),
-    "nsm_request": Target(_nsm_request, (), list),
 }

@@ -8,6 +8,8 @@ from tests.fuzz import (
     channel_targets,
     enclave_targets,
     host_targets,
+    login_targets,
+    simulator_targets,
     wire_targets,
 )
 from tests.fuzz.target import Target
@@ -16,7 +18,9 @@ TARGETS: Final[dict[str, Target]] = {
     **wire_targets.TARGETS,
     **attestation_targets.TARGETS,
     **enclave_targets.TARGETS,
+    **login_targets.TARGETS,
     **appliance_targets.TARGETS,
     **channel_targets.TARGETS,
     **host_targets.TARGETS,
+    **simulator_targets.TARGETS,
 }

@@ -98,6 +98,16 @@ async def test_enclave_that_is_not_well_or_talks_nonsense_is_down(
     assert (await settled(running, "down")).status_code == 503
 
 
+async def test_enclave_that_answers_no_text_is_down(start_host: StartHost, guest: Guest) -> None:
+    running = await start_host()
+
+    async def answer(_: int, request: Request) -> Response:
+        return Response(request.id, 200, {}, b'{"serving":true,"phase":"\xa1"}')
+
+    guest.answer = answer
+    assert (await settled(running, "down")).status_code == 503
+
+
 async def test_members_of_newer_images_are_ignored(start_host: StartHost, guest: Guest) -> None:
     running = await start_host()
     guest.answer = says(200, HEALTHY | {"novelty": [1]})
