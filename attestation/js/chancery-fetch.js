@@ -519,7 +519,7 @@ async function verifyChain(certificates) {
   const place = (index) => `certificate ${index + 1} from the root`;
   let last = await parseAuthority(certificates[0], place(0));
   let left = last.pathLength ?? LIMITS.MAX_CABUNDLE_CERTIFICATES; // authorities that may still follow
-  const window = { notBeforeMs: last.notBeforeMs, notAfterMs: last.notAfterMs };
+  const validity = { notBeforeMs: last.notBeforeMs, notAfterMs: last.notAfterMs };
   for (let index = 1; index < certificates.length; index++) {
     const isEnclave = index === certificates.length - 1;
     if (!isEnclave && left < 1) throw new AttestationError("certificate-path-length", place(index));
@@ -530,11 +530,11 @@ async function verifyChain(certificates) {
       throw new AttestationError("certificate-issuer", "the signature does not match");
     }
     left = Math.min(left - 1, next.pathLength ?? LIMITS.MAX_CABUNDLE_CERTIFICATES);
-    window.notBeforeMs = Math.max(window.notBeforeMs, next.notBeforeMs);
-    window.notAfterMs = Math.min(window.notAfterMs, next.notAfterMs);
+    validity.notBeforeMs = Math.max(validity.notBeforeMs, next.notBeforeMs);
+    validity.notAfterMs = Math.min(validity.notAfterMs, next.notAfterMs);
     last = next;
   }
-  return { key: last.key, ...window };
+  return { key: last.key, ...validity };
 }
 
 async function parseAuthority(der, place) {
@@ -771,8 +771,8 @@ export async function verifyDocument(data, demands) {
   if (isDebug(document) && aspect !== "debug-image") throw new AttestationError("debug-mode");
   if (!["image", "any-image", "debug-image"].includes(aspect)) throw new AttestationError("policy-image");
   const { moduleId, timestampMs, pcrs, publicKey, userData: bound } = document;
-  const window = { notBeforeMs: path.notBeforeMs, notAfterMs: path.notAfterMs };
-  return new VerifiedDocument(MINT, { moduleId, timestampMs, pcrs, publicKey, userData: bound, root, ...window });
+  const validity = { notBeforeMs: path.notBeforeMs, notAfterMs: path.notAfterMs };
+  return new VerifiedDocument(MINT, { moduleId, timestampMs, pcrs, publicKey, userData: bound, root, ...validity });
 }
 
 async function verifySignature({ protected: header, payload, signature }, key) {
@@ -961,7 +961,7 @@ export function createSealedFetch(options) {
     }
     if (!isSealed(answer)) {
       const { error } = unsealedError(answer);
-      const claim = /^[A-Za-z0-9]{1,48}$/.test(error) ? `, ${error}` : "";
+      const claim = typeof error === "string" && /^[A-Za-z0-9]{1,48}$/.test(error) ? `, ${error}` : "";
       throw new AttestationError("channel-unsealed", `status ${answer.status}${claim}`);
     }
     return makeResponse(url.href, await open(answer.body), pin.document);

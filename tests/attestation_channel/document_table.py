@@ -1,8 +1,8 @@
 """Documents for verifiers in any language, each with what the Python verifier says of it: a code, or None for accepted.
 
-The rows are those of the Python tests (`tests/attestation/`), the vectors, and mutants: documents with flipped bits, and
-certificates whose covered part was damaged before their issuer signed it, so that nothing but the reading of DER can
-refuse them.
+The rows are those of the Python tests (`tests/attestation/`), the vectors, and mutants: documents with flipped bits,
+and certificates whose covered part was damaged before their issuer signed it, so that nothing but the reading of DER
+can refuse them.
 """
 
 import base64
@@ -13,12 +13,14 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
+import cbor2
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation.certificate import parse_certificate
 from attestation.chain import ChainCache
+from attestation.cose import ES384
 from attestation.errors import AttestationError
 from attestation.policy import AllOf, AnyImage, AnyOf, DebugImage, MaxAge, Measurements, Nonce, Policy, UserData
 from attestation.roots import AMAZON, TrustRoot
@@ -131,26 +133,30 @@ def chains() -> Iterator[Row]:
         yield _chain(name, pki.chain(pki.defective(place, **defects)))
     for (defects,) in parameters(test_chain.test_at08_harmless_variations_of_the_enclave_certificate_pass):
         yield _chain(f"harmless {defects}"[:80], pki.chain(pki.defective(ENCLAVE, **defects)))
-    for place in (ROOT, REGIONAL):
-        yield _chain(f"no path length {place}", pki.chain(pki.defective(place, path_length=None)))
-        # RFC 5280 4.1.2.5: dates from 2050 on are written another way.
-        yield _chain(f"ends in 2060 {place}", pki.chain(pki.defective(place, not_after=NOW.replace(year=2060))))
-        yield _chain(f"began in 1975 {place}", pki.chain(pki.defective(place, not_before=NOW.replace(year=1975))))
     for (order,) in parameters(test_chain.test_at08_certificates_in_any_other_order_or_number_are_refused):
         yield _chain(f"order {order}", tuple(pki.good_chain()[place] for place in order))
     between = [pki.Spec(f"authority {n}", SPECS[3].life) for n in range(limits.MAX_CABUNDLE_CERTIFICATES - 1)]
     yield _chain("longest bundle", pki.chain((SPECS[ROOT], *between, SPECS[ENCLAVE])))
     for specs in (SPECS, test_chain.UNLIMITED):
         yield _chain("a certificate below the enclave's", pki.chain((*specs, test_chain.ATTACKER)))
+    for place in range(1, 5):
+        good = pki.good_chain()
+        for name, bad in (("cut", good[place][:-1]), ("longer", good[place] + b"\0"), ("text", b"certificate")):
+            yield _chain(f"{name} {place}", (*good[:place], bad, *good[place + 1 :]))
+    yield from _dates()
+
+
+def _dates() -> Iterator[Row]:
+    for place in (ROOT, REGIONAL):
+        yield _chain(f"no path length {place}", pki.chain(pki.defective(place, path_length=None)))
+        # RFC 5280 4.1.2.5: dates from 2050 on are written another way.
+        yield _chain(f"ends in 2060 {place}", pki.chain(pki.defective(place, not_after=NOW.replace(year=2060))))
+        yield _chain(f"began in 1975 {place}", pki.chain(pki.defective(place, not_before=NOW.replace(year=1975))))
     for place in range(5):
         for bound in ("not_before", "not_after"):
             certificates = pki.chain(pki.defective(place, **{bound: NOW}))
             for offset_ms in (-1000, -1, 0, 1, 1000):
                 yield _chain(f"{bound} {place} {offset_ms:+} ms", certificates, NOW_MS + offset_ms)
-    for place in range(1, 5):
-        good = pki.good_chain()
-        for name, bad in (("cut", good[place][:-1]), ("longer", good[place] + b"\0"), ("text", b"certificate")):
-            yield _chain(f"{name} {place}", (*good[:place], bad, *good[place + 1 :]))
 
 
 def _chain(name: str, certificates: tuple[bytes, ...], now_ms: int = NOW_MS) -> Row:
@@ -167,15 +173,13 @@ def documents() -> Iterator[Row]:
         yield row(f"tail {tail.hex()}", pki.document() + tail)
     for (data,) in parameters(test_document.test_at02_anything_but_four_plain_elements_is_refused):
         yield row(f"cose {data[:12].hex()}", data)
-    for (header,) in parameters(test_document.test_at03_protected_header_is_exactly_es384):
-        payload = test_document.PAYLOAD
-        signature = pki.sign(payload, protected=header)
-        yield row(f"header {header.hex()}", DocumentParts(payload, protected=header, signature=signature).encode())
-    for (length,) in parameters(test_document.test_at04_signature_is_exactly_96_raw_bytes):
-        yield row(f"signature of {length}", DocumentParts(test_document.PAYLOAD, signature=bytes(length)).encode())
-    for name, good, bad in parameters(
-        test_document.test_at05_fields_are_taken_at_their_limits_and_refused_beyond
-    ):
+    yield from _fields()
+    yield from _payloads()
+    yield from _signatures()
+
+
+def _fields() -> Iterator[Row]:
+    for name, good, bad in parameters(test_document.test_at05_fields_are_taken_at_their_limits_and_refused_beyond):
         for number, value in enumerate([*good, *bad]):
             yield row(f"{name} {number}", pki.document(**{name: value}))
     for (pcrs,) in parameters(test_document.test_at05_bad_registers_are_refused):
@@ -185,6 +189,9 @@ def documents() -> Iterator[Row]:
     for (name,) in parameters(test_document.test_at05_unknown_field_is_refused):
         yield row(f"unknown {name}", pki.document(**{name: b""}))
     yield row("NitroTPM", pki.document(nitrotpm_pcrs={}, pcrs=...))
+
+
+def _payloads() -> Iterator[Row]:
     for test in (
         test_document.test_at06_other_encodings_and_duplicates_are_refused,
         test_document.test_at06_plain_cbor_of_the_wrong_kind_is_refused,
@@ -192,18 +199,18 @@ def documents() -> Iterator[Row]:
         for number, (payload,) in enumerate(parameters(test)):
             yield row(f"{test.__name__} {number}", DocumentParts(payload).encode())
     for (tag,) in parameters(test_document.test_at06_no_tag_is_acted_upon):
-        head = pki.cbor2.dumps(pki.cbor2.CBORTag(tag, 0))[:-1]
-        payload = test_document.with_member("nonce", head + b"\x43abc")
-        yield row(f"tag {tag}", DocumentParts(payload).encode())
-    yield from _signatures()
+        head = cbor2.dumps(cbor2.CBORTag(tag, 0))[:-1]
+        yield row(f"tag {tag}", DocumentParts(test_document.with_member("nonce", head + b"\x43abc")).encode())
 
 
 def _signatures() -> Iterator[Row]:
-    payload = test_document.PAYLOAD
+    payload, order = test_document.PAYLOAD, ES384.order
     good = pki.sign(payload)
-    order = int(
-        "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973", 16
-    )
+    for (header,) in parameters(test_document.test_at03_protected_header_is_exactly_es384):
+        signature = pki.sign(payload, protected=header)
+        yield row(f"header {header.hex()}", DocumentParts(payload, protected=header, signature=signature).encode())
+    for (length,) in parameters(test_document.test_at04_signature_is_exactly_96_raw_bytes):
+        yield row(f"signature of {length}", DocumentParts(payload, signature=bytes(length)).encode())
     other_s = (order - int.from_bytes(good[48:], "big")).to_bytes(48, "big")
     yield row("the other s", DocumentParts(payload, signature=good[:48] + other_s).encode())
     for bad in (bytes(48), order.to_bytes(48, "big"), b"\xff" * 48):
