@@ -175,9 +175,10 @@ class SealedTransport(_Sealer, httpx.BaseTransport):
         try:
             outgoing = next(flow)
             while True:
-                response, body = self._outer.handle_request(outgoing), _Body()
+                response = self._outer.handle_request(outgoing)
+                body = _Body()
                 try:
-                    for chunk in cast(httpx.SyncByteStream, response.stream):
+                    for chunk in [response.content] if response.is_stream_consumed else response.iter_raw():
                         body.add(chunk)
                 finally:
                     response.close()
@@ -203,10 +204,14 @@ class AsyncSealedTransport(_Sealer, httpx.AsyncBaseTransport):
         try:
             outgoing = next(flow)
             while True:
-                response, body = await self._outer.handle_async_request(outgoing), _Body()
+                response = await self._outer.handle_async_request(outgoing)
+                body = _Body()
                 try:
-                    async for chunk in cast(httpx.AsyncByteStream, response.stream):
-                        body.add(chunk)
+                    if response.is_stream_consumed:
+                        body.add(response.content)
+                    else:
+                        async for chunk in response.aiter_raw():
+                            body.add(chunk)
                 finally:
                     await response.aclose()
                 outgoing = flow.send(body.answer(response))
