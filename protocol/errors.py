@@ -72,7 +72,6 @@ REQUEST_TOO_LARGE: Final = ErrorCode("RequestTooLarge", 7311, 413, "The request 
 DEADLINE_EXCEEDED: Final = ErrorCode("DeadlineExceeded", 7312, 504, "The request took too long")
 ENCLAVE_UNREACHABLE: Final = ErrorCode("EnclaveUnreachable", 7313, 502, "The enclave cannot be reached")
 CLOCK_UNTRUSTED: Final = ErrorCode("ClockUntrusted", 7314, 503, "The clocks of the enclave disagree")
-MAIL_ERROR: Final = ErrorCode("MailError", 7315, 502, "The mail could not be handed over")
 CHANNEL_KEY_UNKNOWN: Final = ErrorCode("ChannelKeyUnknown", 7316, 409, "The channel key is not in use; attest again")
 CHANNEL_UNOPENED: Final = ErrorCode("ChannelUnopened", 7317, 400, "The sealed request could not be opened")
 CHANNEL_REPLAYED: Final = ErrorCode("ChannelReplayed", 7318, 409, "The sealed request was opened before")

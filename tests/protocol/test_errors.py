@@ -46,7 +46,6 @@ GOLDEN = {
     "DeadlineExceeded": (7312, 504),
     "EnclaveUnreachable": (7313, 502),
     "ClockUntrusted": (7314, 503),
-    "MailError": (7315, 502),
     "ChannelKeyUnknown": (7316, 409),
     "ChannelUnopened": (7317, 400),
     "ChannelReplayed": (7318, 409),
