@@ -33,6 +33,7 @@ from simulator.appliance import SOURCE_ROOT
 T = TypeVar("T")
 
 _DEVICES = 64
+_BUSY = 0.3
 _NAMES = {P256: "P-256", SECP256K1: "secp256k1"}
 
 
@@ -175,10 +176,13 @@ def _stages(alone: dict[KeyType, CryptoOnly]) -> list[tuple[str, float]]:
 
 def _notes(plan: Plan, others: float) -> list[str]:
     cores, busy = len(os.sched_getaffinity(0)), max(0.0, others)
-    return [
+    notes = [
         f"Medians of {plan.rounds} rounds of {plan.load_s:g} s; each connection is a user with a device of their own.",
         f"Enclave, host and load generator shared {cores} cores; other programs kept {busy:.1f} of them busy.",
     ]
+    if busy > _BUSY:
+        notes.append("That is too much for a verdict: the verdicts above are about the machine as well.")
+    return notes
 
 
 def _median_row(rows: list[Row]) -> Row:
