@@ -148,8 +148,10 @@ class Sink(asyncio.Transport):
 def _ingress(data: bytes) -> object:
     """Bytes of the host on a connection: answered or closed, and never both silent and open with a whole frame in."""
 
+    answer = appliance().world.enclave.answer
+
     async def feed() -> bytes:
-        server = FrameServer(appliance().world.enclave.answer, lambda _: True)
+        server = FrameServer(answer, lambda _: True)
         connection, sink = server.connection(), Sink()
         connection.connection_made(sink)
         for piece in (data[:7], data[7:]):

@@ -62,7 +62,7 @@ COVERED: Final[dict[str, str | tuple[str, str]]] = {
     "MAX_BODY_BYTES": f"{JSON}::test_size_at_the_cap_passes_and_one_byte_more_is_refused",
     "MAX_JSON_DEPTH": f"{JSON}::test_depth_at_the_cap_passes_and_one_more_is_refused",
     "MAX_SOCKET_PATH_BYTES": f"{ADDRESSES}::test_path_at_the_cap_passes_and_one_byte_more_is_refused",
-    "MAX_TABLE_CHARS": f"{SERVICES}::test_table_name_at_the_cap_passes",
+    "MAX_TABLE_CHARS": (f"{SERVICES}::test_table_name_at_the_cap_passes", f"{SERVICES}::test_bad_keys_are_refused"),
     "MAX_RECORD_BYTES": f"{SERVICES}::test_bad_values_are_refused_in_both_directions",
     "MAX_RECORDS_PER_CALL": f"{SERVICES}::test_batch_at_the_cap_passes_and_one_more_is_refused",
     "MAX_CREDENTIALS_BYTES": f"{SERVICES}::test_credentials_at_the_cap_pass_and_one_byte_more_is_refused",
