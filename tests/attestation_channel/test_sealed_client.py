@@ -105,6 +105,12 @@ async def test_query_is_sealed_too_and_no_route(world: AttestedWorld, host: Host
     assert all(not request.url.query for request in host.seen)
 
 
+async def test_time_outs_are_those_of_the_callers_request(world: AttestedWorld, host: Host) -> None:
+    async with connected(world, host) as sealed:
+        await sealed.get("/status", timeout=7)
+    assert [request.extensions["timeout"]["read"] for request in host.seen] == [7, 7]
+
+
 async def test_answer_can_be_attested_by_itself(world: AttestedWorld, host: Host) -> None:
     async with connected(world, host) as sealed:
         answer = await sealed.get("/status", headers={"x-attestation-nonce": "mine"})
