@@ -47,6 +47,13 @@ def id_token(
     typer.echo(sign_in(page, user))
 
 
+def attest(context: typer.Context) -> None:
+    """Run `nitro-attest` under the simulator's root: `attest verify http://127.0.0.1:8080/status`, `attest --help`."""
+    from attestation.cli import run as nitro_attest
+
+    raise typer.Exit(nitro_attest(context.args, context.obj.trust_roots))
+
+
 def build() -> typer.Typer:
     """The program."""
     app = build_app((), USER_COMMANDS)
@@ -64,6 +71,8 @@ def build() -> typer.Typer:
         context.obj = SimulatorContext(state)
 
     app.command("id-token")(id_token)
+    passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    app.command("attest", context_settings=passed_on)(attest)
     run.register(app)
     demo.register(app)
     return app

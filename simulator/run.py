@@ -110,5 +110,6 @@ In another terminal (the same programs as in production, with the simulator's tr
   .venv/bin/chancery-sim session bundle -o proof.bundle
   .venv/bin/chancery-sim verify proof.bundle                   verified, under the simulator's root
   .venv/bin/chancery verify proof.bundle                       refused: not Amazon's root
+  .venv/bin/chancery-sim attest verify {appliance.url}/status  the enclave itself, and nitro-attest refuses it
 
 Ctrl-C stops everything; wallets stay in {DEFAULT_STATE.name}/."""
