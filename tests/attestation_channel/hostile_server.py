@@ -103,7 +103,7 @@ TRICKS: dict[str, Trick] = {
         lambda forward: _with_header(answer := forward(), ", ".join([answer.headers[DOCUMENT_HEADER]] * 2))
     ),
     "good-status": _anywhere(lambda forward: replace(forward(), status=200)),
-    "redirect": _anywhere(lambda _: Answer(302, {"location": "/health"}, b"")),
+    "redirect": _on("/status", lambda _: Answer(302, {"location": "/health"}, b"")),
     "endless": _anywhere(lambda _: Answer(200, SEALED, bytes(_ENDLESS_BYTES))),
     # sealed answers and the documents before them
     "plain": _on(channel.PATH, lambda _: _json(200, {"signer": "evil"})),

@@ -7,6 +7,8 @@ import pytest
 from cryptography.hazmat.bindings._rust import openssl as rust_openssl
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from attestation import channel
 from attestation.channel import BUCKETS, Exchange, InnerRequest, InnerResponse, SealedRequest
@@ -306,6 +308,18 @@ def test_answer_with_no_real_status_is_refused(status: Any) -> None:
     envelope, client = sealed()
     answer = opened(envelope)[1].seal_response(InnerResponse(status, {}, b""))
     assert refusal(client.open_response, answer) == "channel-malformed"
+
+
+@given(st.binary(max_size=400), st.integers(0, 400))
+@settings(max_examples=200)
+def test_any_bytes_give_one_family_of_errors(data: bytes, position: int) -> None:
+    envelope, client = sealed()
+    spliced = envelope[:position] + data + envelope[position + len(data) :]
+    for candidate in (data, b"\x85" + data, spliced):
+        if candidate != envelope:
+            assert refusal(opened, candidate) in ("channel-malformed", "channel-unopened")
+        assert refusal(client.open_response, candidate) in ("channel-malformed", "channel-unopened")
+    assert refusal(opened, seal_content(channel._pad(data, BUCKETS[-1]))) == "channel-malformed"
 
 
 def test_nothing_secret_shows_in_a_repr() -> None:

@@ -24,6 +24,7 @@ from attestation.errors import AttestationError
 from attestation.policy import Binding
 from simulator import settings
 from tests.appliance import otp_answer
+from tests.attestation_channel import document_table
 from tests.attestation_channel.test_javascript import MODULE, TESTS
 from tests.e2e.e2e_support import Site, new_email
 
@@ -163,7 +164,9 @@ class PageServer:
     def __init__(self, site: Site) -> None:
         self.site, self.told = site, facts(site)
         self.results: Queue[dict[str, Any]] = Queue()
-        files = {"/": TESTS / "page.html", "/chancery-fetch.js": MODULE, "/journey.mjs": TESTS / "journey.mjs"}
+        files = {"/": TESTS / "page.html", "/chancery-fetch.js": MODULE}
+        files |= {f"/{name}": TESTS / name for name in ("journey.mjs", "judge.mjs")}
+        self.rows = [*document_table.chains(), *document_table.documents(), *document_table.demands()]
         self.files = {path: (_TYPES[file.suffix], file.read_bytes()) for path, file in files.items()}
 
     def answer(self, path: str, body: bytes) -> tuple[str, bytes]:
@@ -172,6 +175,8 @@ class PageServer:
         value: Any = None
         if path == "/facts":
             value = self.told
+        elif path == "/table":
+            return "application/json", document_table.encode(self.rows).encode()
         elif path == "/answer":
             value = otp_answer(json.loads(body)["challenge"], self.site.mailed_code(self.told["email"]))
         elif path == "/result":
@@ -223,6 +228,7 @@ def browser(url: str, profile: Path) -> Iterator[None]:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 def test_page_of_another_origin_in_a_browser_logs_in_and_signs(site: Site, tmp_path: Path) -> None:
+    """And the browser's own cryptography comes to the same verdicts on the table of documents."""
     page = PageServer(site)
     with page.running() as url, browser(url, tmp_path / "profile"):
         try:
@@ -230,5 +236,6 @@ def test_page_of_another_origin_in_a_browser_logs_in_and_signs(site: Site, tmp_p
         except Empty:
             pytest.fail(f"no result from the page: {(tmp_path / 'browser.log').read_text()[-2000:]}")
     assert "error" not in result, result["error"]
+    assert result["different"] == []
     told = json.loads(json.dumps(page.told))
     check(result["seen"], told | {"pcrs": {int(index): value for index, value in told["pcrs"].items()}})
