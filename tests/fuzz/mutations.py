@@ -117,7 +117,8 @@ def _damaged(value: Any, rng: Random, values: Sequence[Any]) -> Any:
         case 0:
             del copy[key]
         case 1 if isinstance(copy, list):
-            copy.extend(copy[key : key + 1] * rng.choice((1, 33, 300)))
+            most = max(1, _MAX_BYTES // len(repr(copy[key])))
+            copy.extend(copy[key : key + 1] * min(most, rng.choice((1, 33, 300))))
         case 1:
             copy[rng.choice(values[-8:])] = copy[key]
         case _:

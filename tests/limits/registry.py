@@ -36,6 +36,7 @@ SUPERVISION: Final = "tests/host_proxy/test_host_supervision.py"
 
 REQUESTS: Final = "tests/limits/test_limits_requests.py"
 STATE: Final = "tests/limits/test_limits_state.py"
+HOST: Final = "tests/limits/test_limits_host.py"
 TRAFFIC: Final = "tests/limits/test_limits_traffic.py"
 PROVIDERS: Final = "tests/limits/test_limits_providers.py"
 PIECES: Final = "tests/limits/test_limits_pieces.py"
@@ -96,19 +97,34 @@ COVERED: Final[dict[str, str | tuple[str, str]]] = {
     "MAX_HTTP_HEADERS": f"{EDGE}::test_headers_at_the_cap_pass_and_one_more_is_refused",
     "MAX_HTTP_CONNECTIONS": f"{EDGE}::test_caps_on_connections_are_those_of_the_table",
     "MAX_HTTP_CONNECTIONS_PER_CLIENT": f"{EDGE}::test_caps_on_connections_are_those_of_the_table",
-    "MAX_HTTP_MESSAGE_BYTES": f"{EDGE}::test_message_that_grows_beyond_its_cap_on_the_wire_is_refused",
-    "HTTP_HEAD_DEADLINE_S": f"{EDGE}::test_head_that_drips_is_closed_by_the_clock_of_its_first_byte",
-    "HTTP_MESSAGE_DEADLINE_S": f"{EDGE}::test_body_that_drips_is_closed_by_the_clock_of_its_first_byte",
-    "HTTP_IDLE_DEADLINE_S": f"{EDGE}::test_idle_connection_is_closed_and_a_slow_answer_is_not_idle",
-    "HTTP_WRITE_DEADLINE_S": f"{EDGE}::test_client_that_takes_no_answers_is_cut_off",
-    "HTTP_LINGER_S": f"{EDGE}::test_refused_client_that_stays_is_cut_off_after_a_moment",
+    "MAX_HTTP_MESSAGE_BYTES": f"{HOST}::test_http_message",
+    "HTTP_HEAD_DEADLINE_S": (
+        f"{EDGE}::test_head_that_drips_is_closed_by_the_clock_of_its_first_byte",
+        f"{EDGE}::test_deadlines_are_those_of_the_table",
+    ),
+    "HTTP_MESSAGE_DEADLINE_S": (
+        f"{EDGE}::test_body_that_drips_is_closed_by_the_clock_of_its_first_byte",
+        f"{EDGE}::test_deadlines_are_those_of_the_table",
+    ),
+    "HTTP_IDLE_DEADLINE_S": (
+        f"{EDGE}::test_idle_connection_is_closed_and_a_slow_answer_is_not_idle",
+        f"{EDGE}::test_deadlines_are_those_of_the_table",
+    ),
+    "HTTP_WRITE_DEADLINE_S": (
+        f"{EDGE}::test_client_that_takes_no_answers_is_cut_off",
+        f"{EDGE}::test_deadlines_are_those_of_the_table",
+    ),
+    "HTTP_LINGER_S": (
+        f"{EDGE}::test_refused_client_that_stays_is_cut_off_after_a_moment",
+        f"{EDGE}::test_deadlines_are_those_of_the_table",
+    ),
     "MAX_AUTH_KEY_CHARS": f"{LINK}::test_routing_key_is_read_leniently_and_bounded",
     "MAX_HOLDER_NAME_BYTES": f"{HOST_SERVICES}::test_bad_call_gets_a_status_without_a_body_and_the_connection_lives",
     "MAX_FORWARDED_HOPS": f"{PARTS}::test_client_is_the_peer_or_what_a_trusted_proxy_says",
     "MAX_RATE_BUCKETS": f"{PARTS}::test_table_is_as_large_as_the_limit_says",
     "MAX_LOG_FIELD_CHARS": f"{PARTS}::test_text_with_line_breaks_stays_on_its_line_and_is_bounded",
     "MAX_CONFIG_BYTES": f"{PARTS}::test_file_at_the_cap_passes_and_one_byte_more_is_refused",
-    "MAX_HANDSHAKE_BYTES": f"{TRANSPORT}::test_any_other_reply_is_refused_within_its_bound",
+    "MAX_HANDSHAKE_BYTES": f"{HOST}::test_handshake",
     "MAX_CONNECT_HEAD_BYTES": f"{EGRESS}::test_head_at_the_cap_passes_and_one_byte_more_is_refused",
     "MAX_EGRESS_CONNECTIONS": f"{EGRESS}::test_bounds_are_those_of_the_table",
     "EGRESS_IDLE_S": f"{EGRESS}::test_bounds_are_those_of_the_table",
@@ -116,7 +132,10 @@ COVERED: Final[dict[str, str | tuple[str, str]]] = {
     "MAX_STORE_WAITING": f"{STORE}::test_calls_beyond_the_cap_are_busy_at_once",
     "MAX_STORE_BATCH": f"{STORE}::test_calls_that_wait_together_share_commits_and_no_conflict_spreads",
     "HEALTH_DEADLINE_S": f"{HOST_HEALTH}::test_silent_enclave_is_down_after_the_deadline",
-    "MAX_LAUNCHER_OUTPUT_BYTES": f"{SUPERVISION}::test_output_at_the_cap_passes",
+    "MAX_LAUNCHER_OUTPUT_BYTES": (
+        f"{SUPERVISION}::test_output_at_the_cap_passes",
+        f"{SUPERVISION}::test_failure_of_the_tool_is_one_stable_code",
+    ),
     "STORE_DEADLINE_S": f"{TRAFFIC}::test_store_that_hangs_is_unreachable_at_the_deadline",
     "MAX_SCOPE_CHARS": f"{REQUESTS}::test_scope",
     "MAX_HANDLE_BYTES": f"{REQUESTS}::test_handle",
