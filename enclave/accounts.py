@@ -5,7 +5,7 @@ An account is created at first login by a write that demands "no record yet", so
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from attestation.lru import Lru
@@ -35,11 +35,11 @@ class Account:
     address: str
     shards: ShardSet
     devices: tuple[str, ...]
+    identity_hash: bytes = field(init=False)
+    """The subject of this account's session attestations: a salted hash, 32 bytes."""
 
-    @property
-    def identity_hash(self) -> bytes:
-        """The subject of this account's session attestations: a salted hash, 32 bytes."""
-        return identity_hash(self.salt, self.scope, self.identity.text)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "identity_hash", identity_hash(self.salt, self.scope, self.identity.text))
 
     @property
     def owner(self) -> Owner:

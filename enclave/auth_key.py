@@ -5,7 +5,7 @@ the 66-character text of the keccak-256 hash, 65 bytes with v in {0, 1, 27, 28}.
 published clients make it; a request is identified by its nonce, not by its signature bytes.
 """
 
-import re
+import binascii
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -24,7 +24,6 @@ KeyType = Literal["WebCrypto_Secp256r1", "Ethereum_Secp256k1"]
 P256: Final = "WebCrypto_Secp256r1"
 SECP256K1: Final = "Ethereum_Secp256k1"
 
-_HEX: Final = re.compile(r"(?:0[xX])?((?:[0-9a-fA-F]{2})*)\Z")
 _ADDRESS_BYTES: Final = {P256: 65, SECP256K1: 20}
 _PREFIX: Final = b"\x19Ethereum Signed Message:\n66"
 _SHA256: Final = ec.ECDSA(SHA256())
@@ -67,8 +66,10 @@ def parse_key_text(text: str) -> Key | None:
 
 def parse_hex(text: str) -> bytes | None:
     """The bytes of an even number of hex digits, with or without `0x`; None otherwise."""
-    match = _HEX.match(text)
-    return None if match is None else bytes.fromhex(match[1])
+    try:
+        return binascii.unhexlify(text[2:] if text[:2] in ("0x", "0X") else text)
+    except ValueError:
+        return None
 
 
 def verify_request_signature(key: Key, signature: str, canonical_params: bytes) -> bytes:

@@ -74,7 +74,7 @@ class Devices:
 
     def __init__(self, records: Records) -> None:
         self._records = records
-        self._cache: Lru[bytes, Device] = Lru(_CACHED_DEVICES)
+        self._cache: Lru[tuple[str, str], Device] = Lru(_CACHED_DEVICES)  # by scope and auth key
 
     def key(self, scope: str, auth_key: Key | str) -> RecordKey:
         """Where the record of `auth_key` in `scope` lies."""
@@ -82,11 +82,10 @@ class Devices:
 
     async def load(self, scope: str, auth_key: Key | str) -> Device | None:
         """The device record, or None if this key never logged in."""
-        key = self.key(scope, auth_key)
-        cached = self._cache.get(key.id)
+        cached = self._cache.get((scope, str(auth_key)))
         if cached is not None:
             return cached
-        [record] = await self._records.load(key)
+        [record] = await self._records.load(self.key(scope, auth_key))
         return None if record is None else self._remember(_read(record, scope, str(auth_key)))
 
     async def enrol(self, scope: str, auth_key: Key, login: Login, sessions: tuple[DeviceSession, ...]) -> Device:
@@ -123,7 +122,8 @@ class Devices:
             if device is None:
                 device = Device(self.key(scope, auth_key), 0, scope, str(auth_key), None, ())
             changed = change(device)
-            self._cache.drop(device.key.id)  # whatever happens to the write, the old view is not used again
+            # Whatever happens to the write, the old view is not used again.
+            self._cache.drop((device.scope, device.auth_key))
             write = self._records.change(device.key, device.version, changed.body())
             try:
                 await self._records.save(write)
@@ -133,10 +133,10 @@ class Devices:
         raise Refusal(errors.BUSY)
 
     def _remember(self, device: Device) -> Device:
-        known = self._cache.get(device.key.id)
+        known = self._cache.get((device.scope, device.auth_key))
         if known is not None and known.version > device.version:
             return known
-        self._cache.put(device.key.id, device)
+        self._cache.put((device.scope, device.auth_key), device)
         return device
 
 

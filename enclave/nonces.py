@@ -36,13 +36,13 @@ class Nonces:
     def __init__(self, records: Records, uses_per_minute: int) -> None:
         self._records = records
         self._uses_per_minute = uses_per_minute
-        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()  # by scope and auth key
 
     async def consume(self, scope: str, auth_key: str, nonce: int, now_ms: int) -> None:
         """Spend `nonce` durably. PRECONDITION_FAILED unless it is the highest so far, USAGE_LIMIT_EXCEEDED when the
         key has used up its minute (the nonce is then not spent). `now_ms` is monotonic.
         """
-        entry = self._entry(self._records.key("nonce", scope, auth_key))
+        entry = self._entry(scope, auth_key)
         async with entry.lock:
             for _ in range(4):
                 if entry.version < 0:
@@ -78,16 +78,17 @@ class Nonces:
         if entry.uses >= self._uses_per_minute:
             raise Refusal(errors.USAGE_LIMIT_EXCEEDED)
 
-    def _entry(self, key: RecordKey) -> _Entry:
-        entry = self._entries.get(key.id)
+    def _entry(self, scope: str, auth_key: str) -> _Entry:
+        name = scope, auth_key
+        entry = self._entries.get(name)
         if entry is None:
-            entry = self._entries[key.id] = _Entry(key)
+            entry = self._entries[name] = _Entry(self._records.key("nonce", scope, auth_key))
             if len(self._entries) > _CACHED_NONCES:
                 self._forget_oldest_idle()
-        self._entries.move_to_end(key.id)
+        self._entries.move_to_end(name)
         return entry
 
     def _forget_oldest_idle(self) -> None:
-        idle = next((id_ for id_, entry in self._entries.items() if not entry.lock.locked()), None)
+        idle = next((name for name, entry in self._entries.items() if not entry.lock.locked()), None)
         if idle is not None:
             del self._entries[idle]

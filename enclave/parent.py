@@ -8,9 +8,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from socket import socket
+from typing import cast
 
 from enclave.errors import EgressError, StoreConflict, StoreError
-from protocol import frames, limits, services
+from enclave.frame_writer import FrameWriter
+from protocol import limits, services
 from protocol.addresses import SERVICES_PORT
 from protocol.errors import ProtocolError
 from protocol.frames import FrameConnection, Request, Response
@@ -79,24 +81,26 @@ class _Link(asyncio.Protocol):
         self._frames = FrameConnection()
         self._waiting: dict[int, asyncio.Future[Response]] = {}
         self._next_id = 0
-        self._transport: asyncio.BaseTransport | None = None
+        self._transport: asyncio.Transport | None = None
+        self._writer: FrameWriter | None = None
         self.closed = False
 
     async def call(self, method: str, body: bytes) -> Response:
-        if self.closed or len(self._waiting) >= limits.MAX_IN_FLIGHT:
+        if self.closed or self._writer is None or len(self._waiting) >= limits.MAX_IN_FLIGHT:
             raise ConnectionError
         self._next_id += 1
         request_id = self._next_id
         future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = future
         try:
-            self._write(frames.encode(Request(request_id, method, {}, body)))
+            self._writer.send(Request(request_id, method, {}, body))
             return await future
         finally:
             self._waiting.pop(request_id, None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
+        self._writer = FrameWriter(self._transport)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -112,11 +116,6 @@ class _Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the signature is asyncio's
         self._fail()
-
-    def _write(self, data: bytes) -> None:
-        if not isinstance(self._transport, asyncio.WriteTransport):
-            raise ConnectionError
-        self._transport.write(data)
 
     def _fail(self) -> None:
         self.closed = True

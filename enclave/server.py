@@ -10,8 +10,9 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Final, cast
 
+from enclave.frame_writer import FrameWriter
 from enclave.rpc.envelope import encode_json
-from protocol import errors, frames, limits
+from protocol import errors, limits
 from protocol.errors import ProtocolError
 from protocol.frames import FrameConnection, Request, Response
 
@@ -46,6 +47,7 @@ class _Connection(asyncio.Protocol):
         self._frames = FrameConnection()
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.Transport | None = None
+        self._writer: FrameWriter | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -54,6 +56,7 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
             return
         self._peers.add(self)
+        self._writer = FrameWriter(self._transport)
         self._transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER)
         self._arm(limits.IDLE_DEADLINE_S)
 
@@ -62,7 +65,7 @@ class _Connection(asyncio.Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
         # Requests in flight run to their end: what they have consumed is consumed, only the answer is lost.
-        self._transport = None
+        self._transport = self._writer = None
 
     def data_received(self, data: bytes) -> None:
         partial = self._frames.partial
@@ -112,8 +115,8 @@ class _Connection(asyncio.Protocol):
             self._send(Response(request.id, errors.INTERNAL_ERROR.status, {"content-type": "application/json"}, body))
 
     def _send(self, response: Response) -> None:
-        if self._transport is not None:
-            self._transport.write(frames.encode(response))
+        if self._writer is not None:
+            self._writer.send(response)
 
     def _arm(self, seconds: float) -> None:
         if self._deadline is not None:

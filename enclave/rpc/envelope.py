@@ -15,6 +15,7 @@ from protocol.canonical_json import DuplicateKey
 from protocol.errors import ProtocolError
 from protocol.frames import Headers
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 CONTENT_TYPE: Final = "application/json"
 
 
@@ -87,4 +88,4 @@ def require_json_post(call: Call) -> None:
 
 def encode_json(value: Any) -> bytes:
     """Compact JSON in UTF-8, members in the order given."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    return _ENCODER.encode(value).encode()
