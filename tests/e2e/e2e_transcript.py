@@ -68,7 +68,7 @@ class _Tee:
 
 @contextmanager
 def tapped() -> Iterator[Transcript]:
-    """Hosts that start inside the block are listened to: frames of both links in both directions, tunnels, store."""
+    """Every host of this process is listened to: frames of both links in both directions, tunnels, store."""
     transcript = Transcript()
     receive, encode, pump = framing.FrameProtocol.data_received, framing.encode, egress._pump
     get, put = SqliteStore.get, SqliteStore.put

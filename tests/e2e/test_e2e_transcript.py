@@ -59,7 +59,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
             written = {"metrics": site.metrics().encode(), "error bodies": b"\n".join(site.refusals)}
         written |= {"host log": site.log.getvalue().encode(), "guest lines": "\n".join(site.lines).encode()}
     written |= in_store(state)
-    opened = asyncio.run(opened_with(keys, config, state / "store.sqlite"))
+    known = {holder.key_arn: keys[holder.key_arn] for holder in config.holders}  # other appliances may be running
+    opened = asyncio.run(opened_with(known, config, state / "store.sqlite"))
     return Run(transcript.streams(), written, opened, canaries, wallets)
 
 
