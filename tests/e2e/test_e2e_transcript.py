@@ -161,7 +161,7 @@ def test_the_secrets_are_the_true_ones(run: Run) -> None:
     """The wallets of the run were opened with them."""
     assert run.opened.wallets == run.wallets
     kinds = [name.split()[0] for name in run.opened.secrets]
-    assert kinds.count("holder") == 3
+    assert kinds.count("holder") >= 3  # more when a holder was late and the founding began anew
     assert kinds.count("wallet") == len(run.wallets)
     assert kinds.count("share") >= 3 * (2 + len(run.wallets))
     assert all(len(secret) == 32 and any(secret) for secret in run.opened.secrets.values())
