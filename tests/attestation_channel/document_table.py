@@ -10,24 +10,41 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from typing import Any
 
 import cbor2
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from attestation.certificate import parse_certificate
 from attestation.chain import ChainCache
 from attestation.cose import ES384
 from attestation.errors import AttestationError
-from attestation.policy import AllOf, AnyImage, AnyOf, DebugImage, MaxAge, Measurements, Nonce, Policy, UserData
+from attestation.policy import (
+    AllOf,
+    AnyImage,
+    AnyOf,
+    Aspect,
+    DebugImage,
+    Finding,
+    MaxAge,
+    Measurements,
+    Nonce,
+    Policy,
+    UserData,
+)
 from attestation.roots import AMAZON, TrustRoot
 from attestation.verify import verify
 from protocol import limits
 from tests.attestation import pki, test_chain, test_document
 from tests.attestation.pki import ENCLAVE, NOW, NOW_MS, REGIONAL, ROOT, SPECS, DocumentParts
+from tests.attestation_channel import odd_certificates
+
+
+class Careless:
+    """A policy of somebody who forgot about debug mode."""
+
+    def validate(self, *_: Any) -> tuple[Finding, ...]:
+        return (Finding(Aspect.IMAGE, "looks fine"),)
+
 
 IMAGES: dict[str, Policy] = {
     "any": AnyImage(),
@@ -42,6 +59,8 @@ IMAGES: dict[str, Policy] = {
         (Measurements(name="other", pcrs=pki.image(0x44)), Measurements(name="image", pcrs=pki.image()))
     ),
     "none": AnyOf(()),
+    "careless": Careless(),
+    "silent": AllOf(()),
 }
 """The policies of the table by name; the JavaScript side has the same ones."""
 
@@ -143,6 +162,9 @@ def chains() -> Iterator[Row]:
         good = pki.good_chain()
         for name, bad in (("cut", good[place][:-1]), ("longer", good[place] + b"\0"), ("text", b"certificate")):
             yield _chain(f"{name} {place}", (*good[:place], bad, *good[place + 1 :]))
+    for name, certificate in odd_certificates.certificates():
+        exact = name not in odd_certificates.OTHER_CODES
+        yield _chain(f"odd: {name}", (*pki.good_chain()[:-1], certificate), exact=exact)
     yield from _dates()
 
 
@@ -159,8 +181,8 @@ def _dates() -> Iterator[Row]:
                 yield _chain(f"{bound} {place} {offset_ms:+} ms", certificates, NOW_MS + offset_ms)
 
 
-def _chain(name: str, certificates: tuple[bytes, ...], now_ms: int = NOW_MS) -> Row:
-    return row(name, pki.document(certificates), now_ms=now_ms, root=pki.root(certificates))
+def _chain(name: str, certificates: tuple[bytes, ...], now_ms: int = NOW_MS, *, exact: bool = True) -> Row:
+    return row(name, pki.document(certificates), now_ms=now_ms, root=pki.root(certificates), exact=exact)
 
 
 def documents() -> Iterator[Row]:
@@ -261,20 +283,10 @@ def damaged_certificates(seed: int, count: int) -> Iterator[Row]:
     """
     source = random.Random(seed)
     for _ in range(count):
-        covered, what = _damage(_content(), source)
-        certificate = _resigned(covered)
+        content, what = _damage(b"".join(odd_certificates.right_parts()), source)
+        certificate = odd_certificates.signed(content)
         if len(certificate) <= limits.MAX_CERTIFICATE_BYTES:
             yield row(f"certificate: {what}", pki.document((*pki.good_chain()[:-1], certificate)), exact=False)
-
-
-@cache
-def _content() -> bytes:
-    """What the covered part of the right certificate holds, without its own header."""
-    covered = parse_certificate(pki.good_chain()[ENCLAVE]).covered
-    header = len(covered) - covered[2] if covered[1] == 0x81 else 0
-    if header != 3 or _sequence(covered[header:]) != covered:
-        raise AssertionError("the certificate is longer or shorter than it used to be")
-    return covered[header:]
 
 
 def _damage(content: bytes, source: random.Random) -> tuple[bytes, str]:
@@ -291,24 +303,7 @@ def _damage(content: bytes, source: random.Random) -> tuple[bytes, str]:
         del data[position]
     else:
         data[position:position] = data[position : position + source.randrange(1, 12)]
-    return _sequence(bytes(data)), f"{kind} at {position}"
-
-
-def _resigned(covered: bytes) -> bytes:
-    algorithm = bytes.fromhex("300a06082a8648ce3d040303")
-    signature = pki.key("instance").sign(covered, ec.ECDSA(hashes.SHA384()))
-    return _sequence(covered + algorithm + b"\x03" + _length(len(signature) + 1) + b"\0" + signature)
-
-
-def _sequence(content: bytes) -> bytes:
-    return b"\x30" + _length(len(content)) + content
-
-
-def _length(size: int) -> bytes:
-    if size < 0x80:
-        return bytes([size])
-    digits = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes([0x80 | len(digits)]) + digits
+    return bytes(data), f"{kind} at {position}"
 
 
 def encode(rows: list[Row]) -> str:

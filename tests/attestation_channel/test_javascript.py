@@ -19,9 +19,10 @@ from attestation import channel, client, errors, policy
 from attestation.binding import EnclaveBinding, parse_binding
 from attestation.errors import AttestationError
 from attestation.roots import AMAZON
-from protocol import limits
+from protocol import cbor, limits
 from tests.appliance import PCRS
-from tests.attestation_channel import document_table
+from tests.attestation_channel import answering, document_table
+from tests.attestation_channel.answering import seal_raw
 from tests.attestation_channel.document_table import Row
 from tests.attestation_channel.hostile_server import HostileServer
 from tests.attestation_channel.points import LOW_ORDER
@@ -100,22 +101,6 @@ def test_the_table_would_show_a_difference(tmp_path: Path) -> None:
             judge(tmp_path, [right, lie])
 
 
-OPENER = """
-import base64, json, sys
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from attestation import channel
-from attestation.channel import InnerResponse
-key = X25519PrivateKey.from_private_bytes(bytes.fromhex("{key}"))
-answers = []
-for number, text in enumerate(json.load(sys.stdin)):
-    envelope = base64.b64decode(text)
-    request, exchange = channel.open_request(envelope, channel.parse_request(envelope), key)
-    response = InnerResponse(200 + number, {{"webrpc": "x", "content-type": request.method}}, request.body)
-    answers.append(base64.b64encode(exchange.seal_response(response)).decode())
-print(json.dumps(answers))
-"""
-
-
 def _text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
@@ -150,6 +135,40 @@ def _is_other(data: bytes) -> bool:
     return _is_binding(data) and parse_binding(data).deployment != "test-deployment"
 
 
+def _contents() -> list[str]:
+    """Padded contents of answers: a right one first, then wrong ones."""
+    headers = {"webrpc": "x", "content-type": "y"}
+    right = cbor.dumps([200, headers, b"body"])
+    unsorted = cbor2.dumps([200, {"content-type": "y", "webrpc": "x"}, b"body"])
+    assert unsorted != right
+    values = [[200, headers], [200, headers, b"", b""], [600, headers, b""], [199, headers, b""], ["200", headers, b""]]
+    values += [[200, {"a": 1}, b""], [200, {1: "a"}, b""], [200, [], b""], [200, headers, "body"], [True, headers, b""]]
+    twice = b"\x83\x18\xc8\xa2\x61a\x61b\x61a\x61b\x40"
+    wide = b"\x83\x19\x00\xc8\xa0\x40"
+    endless = b"\x83\x18\xc8\xbf\xff\x40"
+    contents = [right, unsorted, right + b"\0", right[:-1], b"", twice, wide, endless, *map(cbor.dumps, values)]
+    padded = [len(content).to_bytes(4, "big") + content for content in contents]
+    filled = [framed.ljust(1024, b"\0") for framed in padded]
+    other_padding = [framed.ljust(size, fill) for framed in padded[:1] for size, fill in _PADDINGS]
+    lies = [(len(right) + 1).to_bytes(4, "big") + right, b"\xff\xff\xff\xff" + right]
+    return [_text(data) for data in [*filled, *other_padding, *(lie.ljust(1024, b"\0") for lie in lies), b"", b"\0"]]
+
+
+_PADDINGS = ((0, b"\0"), (1023, b"\0"), (1025, b"\0"), (4096, b"\0"), (1024, b"\1"))
+
+
+def test_python_refuses_those_contents_too() -> None:
+    key = X25519PrivateKey.generate()
+    public = key.public_key().public_bytes_raw()
+    _, exchange = channel.seal_request(public, channel.InnerRequest("GET /", {}, b""), bytes(16))
+    first, *others = [seal_raw(exchange, base64.b64decode(content)) for content in _contents()]
+    assert exchange.open_response(first).status == 200
+    for other in others:
+        with pytest.raises(AttestationError) as caught:
+            exchange.open_response(other)
+        assert caught.value.code == "channel-malformed"
+
+
 def test_constants_and_sealed_messages_agree(tmp_path: Path) -> None:
     key = X25519PrivateKey.generate()
     long = [("POST /rpc/A/B", {"content-type": "application/json"}, _text(bytes(size))) for size in (0, 1000, 60_000)]
@@ -165,9 +184,10 @@ def test_constants_and_sealed_messages_agree(tmp_path: Path) -> None:
         "low_order": [_text(point) for point in LOW_ORDER],
         "bindings": _bindings(),
         "deployment": "test-deployment",
-        "python": sys.executable,
-        "opener": OPENER.format(key=key.private_bytes_raw().hex()),
-        "root": str(ROOT),
+        "private_key": key.private_bytes_raw().hex(),
+        "contents": _contents(),
+        "answering": [sys.executable, "-m", answering.__name__],
+        "folder": str(ROOT),
     }
     (tmp_path / "facts.json").write_text(json.dumps(facts))
     run("units.test.mjs", CHANCERY_FACTS=str(tmp_path / "facts.json"))

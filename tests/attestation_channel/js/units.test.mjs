@@ -11,7 +11,8 @@ const facts = JSON.parse(readFileSync(process.env.CHANCERY_FACTS, "utf8"));
 const bytes = (text) => Uint8Array.from(Buffer.from(text, "base64"));
 
 test("limits, buckets, root and refusals are those of the Python side", () => {
-  assert.deepEqual(Object.fromEntries(Object.keys(verifier.LIMITS).map((name) => [name, facts.limits[name]])), verifier.LIMITS);
+  const limits = Object.keys(verifier.LIMITS).map((name) => [name, facts.limits[name]]);
+  assert.deepEqual(Object.fromEntries(limits), verifier.LIMITS);
   assert.deepEqual(verifier.BUCKETS, facts.buckets);
   assert.deepEqual([verifier.DEFAULT_MAX_AGE_MS, verifier.DEFAULT_PIN_MS], [facts.max_age_ms, facts.pin_ms]);
   assert.deepEqual(verifier.AMAZON_ROOT, bytes(facts.amazon_root));
@@ -26,32 +27,35 @@ test("nobody but the verifier makes a verified document", () => {
   }
 });
 
-test("what JavaScript seals, Python opens, and the other way round", async () => {
-  // The child opens each envelope with the key and answers it; see test_javascript.py.
-  const requests = facts.requests.map(([method, headers, body]) => [method, headers, bytes(body)]);
+/** Seals requests, has the Python side answer them, with given bytes where there are some; `[answer, open]` of each. */
+async function exchanges(requests, given = []) {
   const sealed = [];
   for (const request of requests) {
-    sealed.push(await verifier.sealRequest(bytes(facts.channel_key), request, crypto.getRandomValues(new Uint8Array(16))));
+    const id = crypto.getRandomValues(new Uint8Array(16));
+    sealed.push(await verifier.sealRequest(bytes(facts.channel_key), request, id));
   }
-  const envelopes = sealed.map(({ envelope }) => Buffer.from(envelope).toString("base64"));
-  const output = execFileSync(facts.python, ["-c", facts.opener], { input: JSON.stringify(envelopes), cwd: facts.root });
-  const answers = JSON.parse(output).map(bytes);
-  for (const [index, { open }] of sealed.entries()) {
-    const { status, headers, body } = await open(answers[index]);
-    const [method, , asked] = requests[index];
-    assert.equal(status, 200 + index);
-    assert.equal(headers["content-type"], method);
-    assert.deepEqual(body, asked);
-    const other = answers[(index + 1) % answers.length];
+  const asked = sealed.map(({ envelope }, index) => [Buffer.from(envelope).toString("base64"), given[index] ?? null]);
+  const [program, ...options] = facts.answering;
+  const input = JSON.stringify([facts.private_key, asked]);
+  const answers = JSON.parse(execFileSync(program, options, { input, cwd: facts.folder })).map(bytes);
+  return sealed.map(({ open }, index) => [answers[index], open]);
+}
+
+const NOTHING = ["GET /", {}, new Uint8Array(0)];
+
+test("what JavaScript seals, Python opens, and the other way round", async () => {
+  const requests = facts.requests.map(([method, headers, body]) => [method, headers, bytes(body)]);
+  const done = await exchanges(requests);
+  for (const [index, [answer, open]] of done.entries()) {
+    const { status, headers, body } = await open(answer);
+    assert.deepEqual([status, headers["content-type"], body], [200 + index, requests[index][0], requests[index][2]]);
+    const [other] = done[(index + 1) % done.length];
     await assert.rejects(open(other), { code: "channel-unopened" });
   }
 });
 
 test("every flipped bit of a sealed answer is refused", async () => {
-  const id = crypto.getRandomValues(new Uint8Array(16));
-  const { envelope, open } = await verifier.sealRequest(bytes(facts.channel_key), ["GET /", {}, new Uint8Array(0)], id);
-  const input = JSON.stringify([Buffer.from(envelope).toString("base64")]);
-  const [answer] = JSON.parse(execFileSync(facts.python, ["-c", facts.opener], { input, cwd: facts.root })).map(bytes);
+  const [[answer, open]] = await exchanges([NOTHING]);
   await open(answer);
   for (let position = 0; position < answer.length; position++) {
     const damaged = Uint8Array.from(answer);
@@ -61,6 +65,12 @@ test("every flipped bit of a sealed answer is refused", async () => {
   for (const cut of [0, 1, 10, answer.length - 1]) {
     await assert.rejects(open(answer.subarray(0, cut)), { code: "channel-malformed" });
   }
+});
+
+test("answers of another shape or padding are refused, as by the Python side", async () => {
+  const [[right, openRight], ...wrong] = await exchanges(Array(facts.contents.length).fill(NOTHING), facts.contents);
+  assert.equal((await openRight(right)).status, 200);
+  for (const [answer, open] of wrong) await assert.rejects(open(answer), { code: "channel-malformed" });
 });
 
 test("CH-04: points of low order, and keys of another size, are refused", async () => {
