@@ -328,7 +328,7 @@ class LyingSqlite(HostileStore):
 
     def __init__(self, path: Path) -> None:
         self._sqlite = SqliteStore(path)
-        super().__init__(self._sqlite)  # type: ignore[arg-type]  the two ports differ in their errors alone
+        super().__init__(self._sqlite)  # the two ports differ in their errors alone
 
     async def put(self, writes: Sequence[Write]) -> None:
         try:

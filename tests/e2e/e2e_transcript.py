@@ -31,7 +31,9 @@ from enclave.system import SystemClock
 from evm.keccak import keccak256
 from host_proxy import egress, framing
 from host_proxy.store import SqliteStore
+from protocol import frames
 from protocol.services import RecordKey
+from simulator.kms import faults
 from simulator.kms import service as kms_service
 
 PIECE_BYTES = 16
@@ -70,7 +72,7 @@ class _Tee:
 def tapped() -> Iterator[Transcript]:
     """Every host of this process is listened to: frames of both links in both directions, tunnels, store."""
     transcript = Transcript()
-    receive, encode, pump = framing.FrameProtocol.data_received, framing.encode, egress._pump
+    receive, encode, pump = framing.FrameProtocol.data_received, frames.encode, egress._pump
     get, put = SqliteStore.get, SqliteStore.put
 
     def data_received(self: framing.FrameProtocol, data: bytes) -> None:
@@ -83,7 +85,8 @@ def tapped() -> Iterator[Transcript]:
         return frame
 
     async def pumped(reader: Any, writer: Any, moved: Callable[[int], None]) -> None:
-        await pump(_Tee(reader, lambda data: transcript.add(f"tunnel {id(reader)}", data)), writer, moved)
+        tee: Any = _Tee(reader, lambda data: transcript.add(f"tunnel {id(reader)}", data))
+        await pump(tee, writer, moved)
 
     async def got(self: SqliteStore, keys: Any) -> Any:
         records = await get(self, keys)
@@ -109,7 +112,7 @@ def tapped() -> Iterator[Transcript]:
 def holder_keys_noted() -> Iterator[dict[str, bytes]]:
     """The data key of each holder by its key ARN, noted where the simulated KMS discloses it."""
     keys: dict[str, bytes] = {}
-    disclose = kms_service.disclose
+    disclose = faults.disclose
 
     def noting(outcome: Any, *arguments: Any) -> dict[str, Any]:
         if outcome.secret:
@@ -179,7 +182,7 @@ async def opened_with(keys: Mapping[str, bytes], config: Config, store_file: Pat
         lease_s=60,
     )
     shards = Shards(holders, config.deployment, os.urandom)
-    deployment = Deployment(config.deployment, store, holders, shards, os.urandom)  # type: ignore[arg-type]
+    deployment = Deployment(config.deployment, store, holders, shards, os.urandom)
     shape = (config.threshold, len(config.holders))
     addresses = set()
 
@@ -194,7 +197,7 @@ async def opened_with(keys: Mapping[str, bytes], config: Config, store_file: Pat
         assert founded is not None
         await all_shares(founded.identity, deployment._owner("identity"))
         await all_shares(founded.record, deployment._owner("record"))
-        records = Records(store, secrets.record_secret, config.deployment, clock.wall_ms, os.urandom)  # type: ignore[arg-type]
+        records = Records(store, secrets.record_secret, config.deployment, clock.wall_ms, os.urandom)
         accounts = Accounts(records, shards, shape, os.urandom)
         for key in record_keys(store_file, "account"):
             account = await accounts.load(key)

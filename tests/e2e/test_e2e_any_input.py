@@ -85,7 +85,7 @@ def templates(user: User, session: str) -> dict[str, dict[str, Any]]:
     login = {"scope": SCOPE, "identityType": "Email", "authMode": "OTP"}
     wallet = {"keyType": "Ethereum_Secp256k1", "address": "0x" + "11" * 20}
     device, unknown = f"WebCrypto_Secp256r1:0x04{'11' * 64}", "A" * 22
-    own = {
+    own: dict[str, dict[str, Any]] = {
         CREATE: {"lifetime": 60},
         LIST: {},
         REVOKE: {"device": device, "session": unknown},

@@ -85,7 +85,7 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return state
 
 
-@pytest.fixture(scope="module", params=WRONG.values(), ids=WRONG.keys())
+@pytest.fixture(scope="module", params=WRONG.values(), ids=list(WRONG))
 def impostors(founded: Path, request: pytest.FixtureRequest) -> Iterator[Impostors]:
     heard: list[Eavesdropper] = []
 
