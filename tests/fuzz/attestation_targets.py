@@ -99,9 +99,9 @@ def _revocation_list(data: bytes) -> object:
 
 
 def _input(data: bytes) -> object:
-    """As a file, as the body of an answer, and as a header."""
-    encoding = ("auto", "raw", "hex", "base64")[len(data) % 4]
-    return inputs.decode(data, encoding), inputs.decode(inputs._unwrap_json(data))
+    """As a file and as the body of an answer; the first byte says in which encoding."""
+    encoding, rest = ("auto", "raw", "hex", "base64")[(data[0] if data else 0) % 4], data[1:]
+    return inputs.decode(rest, encoding), inputs.decode(inputs._unwrap_json(rest))
 
 
 def _policy() -> bytes:
@@ -148,5 +148,7 @@ TARGETS = {
     "policy_file": Target(lambda data: parse_policy(data).policy(), REFUSAL, lambda: [_policy()]),
     "measurements_file": Target(lambda data: parse_measurements(data, "build"), REFUSAL, lambda: [_measurements()]),
     "revocation_list": Target(_revocation_list, REFUSAL, lambda: [_crl()]),
-    "document_input": Target(_input, REFUSAL, lambda: [_document().hex().encode(), _document()]),
+    "document_input": Target(
+        _input, REFUSAL, lambda: [b"\x00" + _document().hex().encode(), b"\x01" + _document(), b"\x03AAAA"]
+    ),
 }

@@ -3,6 +3,9 @@
 from functools import cache
 from typing import Any
 
+import cbor2
+
+from enclave.errors import NsmError
 from simulator.kms.errors import AwsError
 from simulator.kms.policy import parse_identity_policy, parse_key_policy
 from simulator.kms.requests import parse_call
@@ -65,5 +68,5 @@ TARGETS = {
     "kms_request": Target(
         _kms_call, (AwsError,), lambda: [bytes([n]) + encoded(body) for n, body in enumerate(KMS_CALLS.values())]
     ),
-    "nsm_request": Target(_nsm_request, (), list),
+    "nsm_request": Target(_nsm_request, (NsmError,), lambda: [cbor2.dumps("DescribeNSM")]),
 }

@@ -45,7 +45,7 @@ class Client(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
-async def app(*_: Any) -> None:
+async def app(scope: Any, receive: Any, send: Any) -> None:
     await asyncio.Event().wait()
 
 
@@ -59,10 +59,11 @@ async def answer_to(body_bytes: int) -> bytes:
     edge.data_received(HEAD)
     edge.data_received((b"1;").ljust(body_bytes, b"e"))
     await asyncio.sleep(0)
+    received = client.received
     for task in state.tasks:
         task.cancel()
     await asyncio.gather(*state.tasks, return_exceptions=True)
-    return client.received
+    return received
 
 
 async def test_http_message() -> None:
