@@ -12,7 +12,7 @@ from packaging.version import Version
 from tests.packaging.source import ROOT
 
 LOCKS = ("all", "enclave", "verifier")
-EXTRAS = {"all": ("enclave", "host", "dev"), "enclave": ("enclave",), "verifier": ()}
+EXTRAS = {"all": ("enclave", "host", "image", "dev"), "enclave": ("enclave",), "verifier": ()}
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
