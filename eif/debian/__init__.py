@@ -1,0 +1,1 @@
+"""Debian's packages as pinned inputs: locks, fetching, unpacking, and build roots without network."""
