@@ -14,7 +14,7 @@ from evm.address import ADDRESS_BYTES, Address
 from evm.fields import UINT64_MAX, UINT256_MAX
 from evm.keccak import keccak256
 from evm.wallet.errors import WalletError, require
-from evm.wallet.packed import PackedReader
+from evm.wallet.reader import Reader
 
 MAX_PERMISSIONS: Final = 127  # a call signature names its permission in seven bits
 MAX_RULES: Final = 255  # the count is one byte
@@ -138,13 +138,13 @@ def value_usage_hash(signer: Address) -> bytes:
 
 def parse_permissions(data: bytes) -> SessionPermissions:
     """The session whose packed form is `data`, all of it."""
-    reader = PackedReader(data, f"{_CODE}-length")
+    reader = Reader(data, f"{_CODE}-length")
     found = read_permissions(reader)
-    reader.finish()
+    require(reader.ended, f"{_CODE}-length")
     return found
 
 
-def read_permissions(reader: PackedReader) -> SessionPermissions:
+def read_permissions(reader: Reader) -> SessionPermissions:
     """The packed session that `reader` reads next."""
     return SessionPermissions(
         signer=reader.address(),
@@ -155,11 +155,11 @@ def read_permissions(reader: PackedReader) -> SessionPermissions:
     )
 
 
-def _read_permission(reader: PackedReader) -> Permission:
+def _read_permission(reader: Reader) -> Permission:
     return Permission(reader.address(), tuple([_read_rule(reader) for _ in range(reader.uint(1))]))
 
 
-def _read_rule(reader: PackedReader) -> ParameterRule:
+def _read_rule(reader: Reader) -> ParameterRule:
     first = reader.uint(1)
     try:
         operation = ParameterOperation(first >> 1)
