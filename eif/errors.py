@@ -13,7 +13,7 @@ TEXTS: Final[dict[str, str]] = {
     "eif-version": "The image is of a version of the format that does not exist.",
     "eif-flags": "The image sets flags that have no meaning.",
     "eif-reserved": "A field or table entry that must be zero is not.",
-    "eif-section-count": "The image has fewer sections than it needs, or more than its table holds.",
+    "eif-section-count": "The image has no section, or more than its table holds.",
     "eif-section-table": "The table of sections disagrees with the sections: readers would see different images.",
     "eif-section-type": "A section is of a type that does not exist.",
     "eif-section-flags": "A section sets flags that have no meaning.",
@@ -53,9 +53,24 @@ TEXTS: Final[dict[str, str]] = {
     "compression-unsupported": "The ramdisk is compressed in a way that this program does not read.",
     "compression-malformed": "The compressed ramdisk cannot be unpacked.",
     "compression-too-large": "The ramdisk unpacks to more than a ramdisk may hold.",
+    # --- key policies (KM-07) ---
+    "policy-malformed": "The policy is not JSON in the form of a key policy.",
+    "policy-too-large": "The policy is larger than KMS takes.",
+    "policy-too-complex": "The policy names more principals, images and contexts than can be compared.",
+    "policy-image": "The measurements do not name an image that a policy may allow.",
+    "policy-images": "The images cannot stand in one policy.",
+    "policy-holders": "The file of holders is not in its form.",
     # --- input and output ---
     "input-unreadable": "The input cannot be read.",
     "output-unwritable": "The output cannot be written.",
+    # --- packages and builds ---
+    "lock-malformed": "The lock of packages is not in its form.",
+    "lock-unresolved": "Debian's package manager cannot resolve the set of packages.",
+    "package-unavailable": "A pinned package cannot be fetched.",
+    "package-hash": "The mirror sent something else under the name of a pinned package.",
+    "package-malformed": "A package cannot be unpacked.",
+    "sandbox-unavailable": "This machine cannot confine a build: user namespaces are needed.",
+    "build-failed": "A build step failed.",
 }
 
 

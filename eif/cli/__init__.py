@@ -8,11 +8,12 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-from eif.cli import exit_codes, image_commands
+from eif.cli import exit_codes, image_commands, policy_commands
 from eif.errors import EifError
 
 COMMANDS: Final = (
     image_commands,  # describe, measure, sign, explain, pcr
+    policy_commands,  # policy generate, lint, diff
 )
 _EPILOG: Final = "Exit codes: " + " · ".join(f"{code.value} {code.meaning}" for code in exit_codes.ExitCode)
 
