@@ -10,7 +10,14 @@ from evm.address import Address
 from evm.signature import Signature, parse_recoverable
 from evm.wallet.attestation import attestation_from_json, parse_attestation, verify_attestation
 from evm.wallet.compact import parse_compact, to_compact
+from evm.wallet.errors import WalletError
+from evm.wallet.operation_hash import RecoveryPayload, operation_hash
+from evm.wallet.payload import CallsPayload
+from evm.wallet.payload_json import parse_payload
 from evm.wallet.sessions import configuration
+from evm.wallet.sessions.assembly import CallSigned, ExplicitCallSignature, ImplicitCallSignature, assemble
+from evm.wallet.sessions.call_hash import call_hash, call_hash_dev, call_hash_rc3
+from evm.wallet.sessions.chain_state import ChainState
 from evm.wallet.sessions.configuration import Tree, image_hash, leaves
 from evm.wallet.sessions.permission import parse_permissions
 from evm.wallet.sessions.session_json import (
@@ -19,10 +26,13 @@ from evm.wallet.sessions.session_json import (
     tree_from_json,
     tree_to_json,
 )
+from evm.wallet.sessions.session_manager import verify_session
+from evm.wallet.sessions.session_sig import parse_session_signature
 from evm.wallet.sessions.tree_encoding import encode_tree, parse_tree
 from tests.vectors import folder
 
 FOLDER = folder("wallet-v3")
+TIME_S = 1_750_000_000  # of the session and invalid vectors
 
 
 def vectors(kind: str) -> list[Any]:
@@ -74,11 +84,7 @@ def test_attestation(vector: dict[str, Any]) -> None:
     given = vector["identitySignature"]
     assert sign(vector["identityKey"], attestation.hash) == raw(given["compact"])
     signature = parse_compact(raw(given["compact"]))
-    assert (signature.r, signature.s, signature.y_parity) == (
-        int(given["r"], 16),
-        int(given["s"], 16),
-        given["yParity"],
-    )
+    assert signature == Signature(int(given["r"], 16), int(given["s"], 16), given["yParity"])
     signed = verify_attestation(attestation, signature, address(vector["identitySigner"]))
     assert signed.encoded == raw(vector["encoded"]) + raw(given["compact"])
 
@@ -105,6 +111,60 @@ def test_session_config(vector: dict[str, Any]) -> None:
     assert image_hash(tree) == raw(vector["imageHash"])
     assert encode_tree(tree) == raw(vector["encoded"])
     assert parse_tree(encode_tree(tree)) == tree
+
+
+def call_signed(call: dict[str, Any], digest: bytes, identity: dict[str, str]) -> CallSigned:
+    """The signature of the vector's key on a call hash, made here from its private key."""
+    if "explicit" in call:
+        key = call["explicit"]
+        signature = parse_compact(sign(key["privateKey"], digest))
+        return ExplicitCallSignature(address(key["signer"]), key["permissionIndex"], signature)
+    key = call["implicit"]
+    attestation = attestation_from_json(key["attestation"])
+    signed_attestation = parse_compact(sign(identity["privateKey"], attestation.hash))
+    signed = verify_attestation(attestation, signed_attestation, address(identity["address"]))
+    return ImplicitCallSignature(signed, parse_compact(sign(key["privateKey"], digest)))
+
+
+@pytest.mark.parametrize("vector", vectors("session-signature"))
+def test_session_signature(vector: dict[str, Any]) -> None:
+    wallet, chain_id = address(vector["wallet"]), vector["chainId"]
+    payload = parse_payload(vector["payload"])
+    assert isinstance(payload, CallsPayload)
+    assert operation_hash(payload, wallet, chain_id) == raw(vector["payloadHash"])
+    tree = tree_from_json(vector["topology"])
+    calls = []
+    for index, call in enumerate(vector["calls"]):
+        digest = call_hash(payload, index, wallet, chain_id)
+        assert digest == raw(call["hash"])
+        assert call_hash_rc3(payload, index, chain_id) == raw(call["hashRc3"])
+        assert call_hash_dev(payload, index, chain_id) == raw(call["hashDev"])
+        calls.append(call_signed(call, digest, vector["identity"]))
+        assert to_compact(calls[-1].signature) == raw(call["sessionSignature"])
+    signature = assemble(tree, calls, address(vector["identity"]["address"]))
+    assert signature.encoded == raw(vector["encoded"])
+    assert parse_session_signature(signature.encoded) == signature
+
+    verified = verify_session(signature, payload, wallet, ChainState(chain_id, TIME_S))
+    assert verified.image_hash == image_hash(tree) == raw(vector["imageHash"])
+    assert set(verified.signers) == set(map(address, vector["explicitSigners"] + vector["implicitSigners"]))
+    assert [request.index for request in verified.open_requests] == [
+        index for index, call in enumerate(vector["calls"]) if "implicit" in call
+    ]
+    answers = {request.index: request.attestation.magic(wallet) for request in verified.open_requests}
+    answered = verify_session(signature, payload, wallet, ChainState(chain_id, TIME_S, implicit_results=answers))
+    assert not answered.open_requests
+
+
+@pytest.mark.parametrize("vector", [each for each in vectors("invalid") if each.values[0]["check"] == "session"])
+def test_session_that_the_contract_refuses(vector: dict[str, Any]) -> None:
+    wallet, payload = address(vector["wallet"]), parse_payload(vector["payload"])
+    unwilling = dict.fromkeys(range(8), bytes(32)) if vector["error"] == "InvalidImplicitResult" else {}
+    state = ChainState(int(vector["chainId"]), int(vector["timestamp"]), implicit_results=unwilling)
+    assert not isinstance(payload, RecoveryPayload)
+    with pytest.raises(WalletError) as refused:
+        verify_session(parse_session_signature(raw(vector["signature"])), payload, wallet, state)
+    assert refused.value.reason == vector["error"]
 
 
 @pytest.mark.parametrize("vector", vectors("session-config"))

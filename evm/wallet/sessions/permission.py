@@ -13,6 +13,7 @@ from typing import Final
 from evm.address import ADDRESS_BYTES, Address
 from evm.fields import UINT64_MAX, UINT256_MAX
 from evm.keccak import keccak256
+from evm.wallet.abi import Tail, array, encode, word
 from evm.wallet.errors import WalletError, require
 from evm.wallet.reader import Reader
 
@@ -23,7 +24,6 @@ VALUE_TRACKING_ADDRESS: Final = Address(b"\xee" * ADDRESS_BYTES)
 """Stands for the chain's own coin where usage is counted."""
 
 _CODE: Final = "wallet-permission"
-_ADDRESS_PADDING: Final = bytes(32 - ADDRESS_BYTES)
 
 
 class ParameterOperation(IntEnum):
@@ -92,9 +92,8 @@ class Permission:
 
     def usage_hash(self, signer: Address, index: int) -> bytes:
         """Under which hash the session contract counts the usage of rule `index` by the key `signer`."""
-        head = _ADDRESS_PADDING + signer + _words(96, index)
-        permission = _ADDRESS_PADDING + self.target + _words(64, len(self.rules))
-        return keccak256(head + permission + b"".join([rule.abi for rule in self.rules]))
+        permission = encode(word(self.target), array(*[rule.abi for rule in self.rules]))
+        return keccak256(encode(word(signer), Tail(permission), word(index)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,7 @@ class SessionPermissions:
 
 def value_usage_hash(signer: Address) -> bytes:
     """Under which hash the session contract counts the coins that the key `signer` has sent."""
-    return keccak256(_ADDRESS_PADDING + signer + _ADDRESS_PADDING + VALUE_TRACKING_ADDRESS)
+    return keccak256(word(signer) + word(VALUE_TRACKING_ADDRESS))
 
 
 def parse_permissions(data: bytes) -> SessionPermissions:
@@ -169,4 +168,4 @@ def _read_rule(reader: Reader) -> ParameterRule:
 
 
 def _words(*numbers: int) -> bytes:
-    return b"".join([number.to_bytes(32, "big") for number in numbers])
+    return b"".join(map(word, numbers))

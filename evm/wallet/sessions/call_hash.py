@@ -1,0 +1,32 @@
+"""What a session key signs: the hash of one call within its payload.
+
+The current contracts bind the call to wallet, chain, space, nonce and its place among all calls. The two older hashes
+are for explaining signatures of the past: they leave out the wallet, so they hold for every wallet that the key serves.
+"""
+
+from typing import Final
+
+from evm.address import Address
+from evm.keccak import keccak256
+from evm.wallet.abi import word
+from evm.wallet.operation_hash import operation_hash
+from evm.wallet.payload import CallsPayload
+
+EVERY_CHAIN: Final = 0
+
+
+def call_hash(payload: CallsPayload, index: int, wallet: Address, chain_id: int) -> bytes:
+    """Of call `index`, with the parents that `wallet` itself sees in its payload; chain id 0 holds on every chain."""
+    return keccak256(operation_hash(payload, wallet, chain_id) + word(index))
+
+
+def call_hash_rc3(payload: CallsPayload, index: int, chain_id: int) -> bytes:
+    """As the session contract of Rc3 hashed it: chain, space, nonce, place, call."""
+    numbers = (chain_id, payload.space, payload.nonce, index)
+    return keccak256(b"".join(map(word, numbers)) + payload.calls[index].struct_hash)
+
+
+def call_hash_dev(payload: CallsPayload, index: int, chain_id: int) -> bytes:
+    """As the session contracts of Dev1 and Dev2 hashed it: chain, space, nonce, call."""
+    numbers = (chain_id, payload.space, payload.nonce)
+    return keccak256(b"".join(map(word, numbers)) + payload.calls[index].struct_hash)
