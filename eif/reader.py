@@ -26,7 +26,7 @@ from eif.layout import (
     parse_section_header,
 )
 
-_CHUNK_BYTES: Final = 1 << 20
+CHUNK_BYTES: Final = 1 << 20
 _ONCE: Final = (SectionType.KERNEL, SectionType.CMDLINE, SectionType.METADATA, SectionType.SIGNATURE)
 
 
@@ -81,6 +81,26 @@ Observer = Callable[[SectionStart, bytes], None]
 """Is shown the data of every section, in order and in pieces."""
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of an open file, read whenever it is asked for."""
+
+    stream: BinaryIO = field(repr=False)
+    offset: int
+    size: int
+
+    def pieces(self, start: int = 0) -> Iterator[bytes]:
+        """The bytes from `start` on. Others may move the stream in between; a file that shrank gives fewer."""
+        at = start
+        while at < self.size:
+            self.stream.seek(self.offset + at)
+            piece = self.stream.read(min(self.size - at, CHUNK_BYTES))
+            if not piece:
+                return
+            yield piece
+            at += len(piece)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """The file, for reading; `EifError("input-unreadable")` when it cannot be opened or read."""
@@ -119,7 +139,7 @@ def _read_section(stream: BinaryIO, start: SectionStart, observe: Observer | Non
     kept: list[bytes] | None = [] if start.kind in MAX_CONTENT_BYTES else None
     left = start.size
     while left:
-        chunk = stream.read(min(left, _CHUNK_BYTES))
+        chunk = stream.read(min(left, CHUNK_BYTES))
         if not chunk:
             raise EifError("eif-truncated", f"within the {start.name}")
         left -= len(chunk)

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from eif.errors import EifError
 from eif.layout import SINCE, SectionType
 from eif.measurements import Measured, measure
-from eif.reader import opened
+from eif.reader import Span, opened
 from eif.signature import Signer, sign, verify_image_signature
-from eif.writer import Source, Span, replacing, write_sections
+from eif.writer import Source, replacing, write_sections
 
 
 def sign_image(source: Path, target: Path, signer: Signer, key: ec.EllipticCurvePrivateKey, at: datetime) -> Measured:

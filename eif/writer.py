@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import IntEnum
-from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -28,10 +27,10 @@ from eif.layout import (
     encode_section_header,
 )
 from eif.metadata import Metadata
+from eif.reader import CHUNK_BYTES, Span, opened
 
 MAX_CMDLINE_CHARS: Final = 2047
 """COMMAND_LINE_SIZE of x86_64 and arm64 is 2048 with the final NUL; the kernel cuts what is longer."""
-_CHUNK_BYTES: Final = 1 << 20
 
 
 class Architecture(IntEnum):
@@ -39,15 +38,6 @@ class Architecture(IntEnum):
 
     X86_64 = 0
     AARCH64 = AARCH64_FLAG
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A part of an open file."""
-
-    stream: BinaryIO
-    offset: int
-    size: int
 
 
 Source = bytes | Path | Span
@@ -152,31 +142,25 @@ def _size(source: Source) -> int:
         raise EifError("input-unreadable", f"{source}: {error.strerror}") from None
 
 
-@contextmanager
-def _opened(source: Source) -> Iterator[BinaryIO]:
+def _pieces(source: Source) -> Iterator[bytes]:
     match source:
         case bytes():
-            yield BytesIO(source)
+            yield source
         case Span():
-            source.stream.seek(source.offset)
-            yield source.stream
+            yield from source.pieces()
         case Path():
-            try:
-                stream = source.open("rb")
-            except OSError as error:
-                raise EifError("input-unreadable", f"{source}: {error.strerror}") from None
-            with stream:
-                yield stream
+            with opened(source) as stream:
+                yield from iter(lambda: stream.read(CHUNK_BYTES), b"")
 
 
 def _copy(source: Source, stream: BinaryIO, size: int, crc32: int) -> int:
-    """Copies exactly `size` bytes and returns the checksum over them, too. A file is read to its end."""
-    left = size
-    with _opened(source) as opened:
-        while left and (chunk := opened.read(min(left, _CHUNK_BYTES))):
-            stream.write(chunk)
-            crc32 = zlib.crc32(chunk, crc32)
-            left -= len(chunk)
-        if left or (isinstance(source, Path) and opened.read(1)):
-            raise EifError("input-unreadable", "a part changed its size while it was read")
+    """Copies exactly `size` bytes and returns the checksum over them, too."""
+    for piece in _pieces(source):
+        size -= len(piece)
+        if size < 0:
+            break
+        stream.write(piece)
+        crc32 = zlib.crc32(piece, crc32)
+    if size:
+        raise EifError("input-unreadable", "a part changed its size while it was read")
     return crc32
