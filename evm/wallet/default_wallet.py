@@ -50,13 +50,17 @@ def default_configuration(
     guard: Guard | None = None,
     sessions: Module | None = None,
     recovery: Module | None = None,
+    checkpoint: int = 0,
 ) -> Configuration:
-    """The configuration at checkpoint 0. A passkey is a sapient leaf of the passkeys module; each signer weighs 1."""
+    """A new wallet's configuration; a later one of the same shape has another checkpoint.
+
+    A passkey is a sapient leaf of the passkeys module. Each signer weighs 1.
+    """
     people: Topology = Branch(_capped(logins), _capped(devices))
     if guard is not None:
         people = Branch(people, _guard(guard.wallet, guard))
     threshold = 1 if guard is None else 2
-    return Configuration(threshold, 0, Branch(people, _modules(guard, sessions, recovery)))
+    return Configuration(threshold, checkpoint, Branch(people, _modules(guard, sessions, recovery)))
 
 
 def _capped(members: Sequence[SignerLeaf | SapientLeaf]) -> Topology:

@@ -6,7 +6,7 @@ The contract's `Payload.hashFor`. Events, relayers and the session and recovery 
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from evm.address import ADDRESS_BYTES, Address
+from evm.address import ADDRESS_BYTES, ZERO_ADDRESS, Address
 from evm.fields import UINT256_MAX
 from evm.keccak import keccak256
 from evm.wallet.errors import require
@@ -65,3 +65,29 @@ def operation_hash(payload: Payload | RecoveryPayload, wallet: Address, chain_id
     else:
         domain = WALLET_DOMAIN
     return keccak256(b"\x19\x01" + domain.separator(wallet, chain_id) + payload.struct_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A payload for one wallet on one chain. `no_chain_id` is said by each signature: it then holds on every chain."""
+
+    payload: Payload
+    wallet: Address
+    chain_id: int
+    no_chain_id: bool = False
+
+    @property
+    def digest(self) -> bytes:
+        """What the wallet's signers sign."""
+        return operation_hash(self.payload, self.wallet, self._chain_id)
+
+    @property
+    def any_address_digest(self) -> bytes:
+        """The same for a wallet at address 0: what a configuration can approve before the wallet has an address."""
+        return operation_hash(self.payload, ZERO_ADDRESS, self._chain_id)
+
+    @property
+    def _chain_id(self) -> int:
+        """Chain 0 exists in signatures alone, and only where they say so."""
+        require(self.no_chain_id or self.chain_id > 0, "wallet-chain-id")
+        return 0 if self.no_chain_id else self.chain_id
