@@ -14,6 +14,11 @@ from evm.wallet.errors import WalletError
 from evm.wallet.operation_hash import RecoveryPayload, operation_hash
 from evm.wallet.payload import CallsPayload
 from evm.wallet.payload_json import parse_payload
+from evm.wallet.recovery import tree_encoding as recovery
+from evm.wallet.recovery.queue import RECOVERY_MODULE, QueueRequest, verify_queue_request
+from evm.wallet.recovery.timelock import queue, verify_recovery
+from evm.wallet.recovery.tree import Branch, Node, RecoveryLeaf, flat, trim
+from evm.wallet.recovery.tree import leaves as leaves_of_recovery
 from evm.wallet.sessions import configuration
 from evm.wallet.sessions.assembly import CallSigned, ExplicitCallSignature, ImplicitCallSignature, assemble
 from evm.wallet.sessions.call_hash import call_hash, call_hash_dev, call_hash_rc3
@@ -180,3 +185,70 @@ def test_session_config_minimised(vector: dict[str, Any]) -> None:
         assert lower(tree_to_json(small)) == lower(wanted["topology"])
         assert encode_tree(small) == raw(wanted["encoded"])
         assert image_hash(small) == raw(vector["imageHash"])
+
+
+@pytest.mark.parametrize("vector", vectors("recovery"))
+def test_recovery_tree(vector: dict[str, Any]) -> None:
+    tree = recovery.tree_from_json(vector["tree"])
+    assert lower(recovery.tree_to_json(tree)) == lower(vector["tree"])
+    found = list(leaves_of_recovery(tree))
+    assert [leaf.hash for leaf in found] == list(map(raw, vector["leafHashes"]))
+    assert found == list(map(recovery.leaf_from_json, vector["leaves"]))
+    if not isinstance(tree, Branch) or Node not in (type(tree.left), type(tree.right)):  # some hide a part
+        assert flat(found) == tree
+    assert tree.hash == raw(vector["imageHash"])
+    assert recovery.encode_tree(tree) == raw(vector["encoded"])
+    assert recovery.parse_tree(raw(vector["encoded"])) == tree
+    for wanted in vector["trimmed"]:
+        small = trim(tree, address(wanted["signer"]))
+        assert lower(recovery.tree_to_json(small)) == lower(wanted["tree"])
+        assert recovery.encode_tree(small) == raw(wanted["encoded"])
+        assert recovery.parse_tree(raw(wanted["encoded"])) == small
+        assert small.hash == tree.hash
+
+
+@pytest.mark.parametrize("vector", [each for each in vectors("recovery") if "queue" in each.values[0]])
+def test_recovery_queue(vector: dict[str, Any]) -> None:
+    wanted = vector["queue"]
+    payload = parse_payload(wanted["payload"])
+    assert not isinstance(payload, RecoveryPayload)
+    chain_id = 0 if wanted["noChainId"] else wanted["chainId"]
+    request = QueueRequest(address(wanted["wallet"]), address(wanted["signer"]), payload, chain_id)
+    assert request.payload_hash == raw(wanted["payloadHash"])
+    assert request.digest == raw(wanted["recoveryPayloadHash"])
+    assert sign(wanted["privateKey"], request.digest) == raw(wanted["signature"])
+    verified = verify_queue_request(request, raw(wanted["signature"]))
+    if "calldata" in wanted:
+        assert address(wanted["to"]) == RECOVERY_MODULE
+        assert request.calldata(verified.signature) == raw(wanted["calldata"])
+
+    tree = recovery.tree_from_json(vector["tree"])
+    leaf = next(leaf for leaf in leaves_of_recovery(tree) if leaf.signer == request.signer)
+    now_s = max(leaf.min_timestamp_s, 1)
+    queued = queue({}, verified, now_s=now_s)
+    shown = recovery.parse_tree(recovery.encode_tree(trim(tree, leaf.signer)))
+    ready_s = now_s + leaf.required_delta_s
+    assert verify_recovery(shown, request.payload_hash, queued, now_s=ready_s) == raw(vector["imageHash"])
+
+
+@pytest.mark.parametrize("vector", [each for each in vectors("invalid") if each.values[0]["check"] == "recovery-queue"])
+def test_queue_request_that_the_contract_refuses(vector: dict[str, Any]) -> None:
+    payload = parse_payload(vector["payload"])
+    assert not isinstance(payload, RecoveryPayload)
+    request = QueueRequest(address(vector["wallet"]), address(vector["signer"]), payload, vector["chainId"])
+    with pytest.raises(WalletError) as refused:
+        verify_queue_request(request, raw(vector["signature"]))
+    assert refused.value.reason == vector["error"]
+
+
+@pytest.mark.parametrize("vector", vectors("default-wallet"))
+def test_trees_of_a_new_wallet(vector: dict[str, Any]) -> None:
+    """The module trees in the wallet kit's default configuration."""
+    if vector.get("sessions"):
+        tree = tree_from_json(vector["sessions"]["topology"])
+        assert configuration.new_tree(configuration.identity_signers(tree)) == tree
+        assert image_hash(tree) == raw(vector["sessions"]["imageHash"])
+    if vector.get("recovery"):
+        wanted = vector["recovery"]
+        leaf = RecoveryLeaf(address(wanted["signer"]), int(wanted["requiredDeltaTime"]), int(wanted["minTimestamp"]))
+        assert leaf.hash == raw(wanted["imageHash"])
