@@ -38,6 +38,7 @@ _ALGORITHMS: Final = {
     SignatureAlgorithmOID.RSA_WITH_SHA384: "sha384WithRSAEncryption",
     SignatureAlgorithmOID.RSA_WITH_SHA512: "sha512WithRSAEncryption",
 }
+_OK: Final = "ok"
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -60,14 +61,17 @@ def describe(stream: BinaryIO, at: datetime) -> dict[str, Any]:
     value["CheckCRC"] = image.is_undamaged
     if findings is not None:
         value["SignatureCheck"] = findings.covers_image
-    value |= _claims(image)
+    metadata = image.content(SectionType.METADATA)
+    if metadata is not None:
+        value |= parse_metadata(metadata).describe()
     return value | {"Chancery": _more(measured, findings)}
 
 
-def is_sound(description: dict[str, Any]) -> bool:
-    """Whether everything that was checked holds: checksum, and a signature's three checks where there is one."""
-    signature = description["Chancery"].get("Signature", {})
-    return bool(description["CheckCRC"]) and all(verdict == "ok" for verdict in signature.values())
+def problems(description: dict[str, Any]) -> list[str]:
+    """The error codes of what was checked and does not hold: the checksum, and a signature's three checks."""
+    found = [] if description["CheckCRC"] else ["eif-crc"]
+    verdicts = description["Chancery"].get("Signature", {}).values()
+    return found + [verdict for verdict in verdicts if verdict != _OK]
 
 
 def sections_json(image: Image) -> list[dict[str, Any]]:
@@ -82,15 +86,6 @@ def sections_json(image: Image) -> list[dict[str, Any]]:
         }
         for section in image.sections
     ]
-
-
-def _claims(image: Image) -> dict[str, Any]:
-    content = image.content(SectionType.METADATA)
-    if content is None:
-        return {}
-    metadata = parse_metadata(content)
-    names = {"ImageName": metadata.image_name, "ImageVersion": metadata.image_version}
-    return names | {"Metadata": metadata.to_json()}
 
 
 def _more(measured: Measured, findings: SignatureFindings | None) -> dict[str, Any]:
@@ -113,7 +108,7 @@ def _more(measured: Measured, findings: SignatureFindings | None) -> dict[str, A
 
 
 def _verdict(error: EifError | None) -> str:
-    return "ok" if error is None else error.code
+    return _OK if error is None else error.code
 
 
 def _certificate(signer: Signer) -> dict[str, Any]:

@@ -58,15 +58,17 @@ class Metadata:
         parse_metadata(data)  # what is written can be read
         return data
 
-    def to_json(self) -> dict[str, Any]:
-        """nitro-cli's `Metadata` of `describe-eif`: without name and version, own members of an object among the rest.
+    def describe(self) -> dict[str, Any]:
+        """The members that `nitro-cli describe-eif` shows: own members of an object stand among the builder's.
 
-        Own members cannot take the place of the builder's.
+        They cannot take the place of one.
         """
         own = self.custom if isinstance(self.custom, dict) else {}
         if self.custom is not None and not isinstance(self.custom, dict):
             own = {"CustomMetadata": self.custom}
-        return own | {name: getattr(self, field) for field, name in _BUILD.items()} | {"DockerInfo": self.docker_info}
+        build = {name: getattr(self, field) for field, name in _BUILD.items()}
+        names = {name: getattr(self, field) for field, name in _NAMES.items()}
+        return names | {"Metadata": own | build | {"DockerInfo": self.docker_info}}
 
 
 def format_build_time(epoch_s: int) -> str:
