@@ -26,7 +26,8 @@ def register(app: typer.Typer) -> None:
 def describe(image: ImageFile, one_line: OneLine = False) -> None:
     """Say what an image contains.
 
-    The members are those of nitro-cli describe-eif, with the digest of each section under "Chancery". Exits with 1 when the checksum does not match, or when there is a signature that does not hold.
+    The members are those of nitro-cli describe-eif, with the digest of each section under "Chancery". Exits with 1
+    when the checksum does not match, or when there is a signature that does not hold.
     """
     from eif import describe as described
     from eif.reader import opened
@@ -83,7 +84,8 @@ def explain(
 ) -> None:
     """Say what changed the registers of two images.
 
-    Names files, sections and bytes; looks into ramdisks. Exits with 0 when there is no difference at all, of what registers cover or not.
+    Names files, sections and bytes; looks into ramdisks. Exits with 0 when there is no difference at all, of what
+    registers cover or not.
     """
     from eif import explain as explained
     from eif.explain.render import render
