@@ -45,12 +45,22 @@ class Context:
     @property
     def init_code_hash(self) -> bytes:
         """keccak-256 of the code that creates a wallet's proxy."""
-        return keccak256(self.creation_code + self.stage1.rjust(32, b"\0"))
+        return init_code_hash(self.creation_code, self.stage1)
 
     def wallet_address(self, image_hash: bytes) -> Address:
-        """Where the wallet with this first image hash is, or will be (EIP-1014; the salt is the image hash)."""
-        require(len(image_hash) == HASH_BYTES, "wallet-image-hash")
-        return Address(keccak256(b"\xff" + self.factory + image_hash + self.init_code_hash)[-ADDRESS_BYTES:])
+        """Where the wallet with this first image hash is, or will be."""
+        return counterfactual_address(self.factory, image_hash, self.init_code_hash)
+
+
+def init_code_hash(creation_code: bytes, implementation: Address) -> bytes:
+    """keccak-256 of the code that creates a proxy of `implementation`."""
+    return keccak256(creation_code + implementation.rjust(32, b"\0"))
+
+
+def counterfactual_address(factory: Address, image_hash: bytes, code_hash: bytes) -> Address:
+    """Where `factory` deploys a wallet (EIP-1014); the salt is the image hash."""
+    require(len(image_hash) == HASH_BYTES, "wallet-image-hash")
+    return Address(keccak256(b"\xff" + factory + image_hash + code_hash)[-ADDRESS_BYTES:])
 
 
 _ALL: Final = (

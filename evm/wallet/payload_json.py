@@ -111,7 +111,7 @@ def _parse_body(kind: str, found: dict[str, Any], parents: tuple[Address, ...]) 
         case "call":
             calls = items(found["calls"], most=MAX_CALLS, code="wallet-calls-count")
             return CallsPayload(
-                calls=tuple(map(_parse_call, calls)),
+                calls=tuple(map(parse_call, calls)),
                 space=parse_decimal(found["space"], "wallet-calls-space", most=MAX_SPACE),
                 nonce=parse_decimal(found["nonce"], "wallet-calls-nonce", most=MAX_NONCE),
                 parent_wallets=parents,
@@ -124,7 +124,8 @@ def _parse_body(kind: str, found: dict[str, Any], parents: tuple[Address, ...]) 
     return DigestPayload(hex_word(found["digest"], "wallet-digest"), parents)
 
 
-def _parse_call(value: object) -> Call:
+def parse_call(value: object) -> Call:
+    """One call, all of its members given."""
     found = members(value, required=_CALL_FIELDS, code="wallet-call")
     behavior = found["behaviorOnError"]
     require(isinstance(behavior, str) and behavior in _BEHAVIORS, "wallet-call-behavior")
