@@ -139,6 +139,7 @@ def _contexts(statements: Iterable[Statement]) -> Mapping[str, Mapping[str, str]
             label = ", ".join(f"{name}={value}" for name, value in sorted(context.items()))
             found[f"for the encryption context {label}"] = context
             found["for another encryption context"] = dict.fromkeys(context, "another")
+            found[f"for the encryption context {label} and more"] = {**context, "and-more": ""}
     return found
 
 

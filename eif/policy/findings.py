@@ -57,8 +57,8 @@ RULES: Final[dict[str, Rule]] = {
     ),
     "principal-account": Rule(
         _E,
-        "Every identity policy of the account can now grant decryption, and whoever writes those decides.",
-        "Name the role itself, and allow the account nothing.",
+        "Every identity policy of the account can now grant this, and whoever writes those decides.",
+        "Name roles, and allow the account nothing.",
     ),
     "principal-service": Rule(
         _E, "A service of AWS can use the key on behalf of others.", "Allow AWS identities only."
@@ -96,10 +96,10 @@ RULES: Final[dict[str, Rule]] = {
         "Whoever runs the parent instance can disable or delete the key.",
         "Allow administration of the key's state to administrators only.",
     ),
-    "role-encrypts": Rule(
+    "encrypt-open": Rule(
         _E,
-        "Whoever runs the parent instance can close a key of their own choice under this key and hand it in.",
-        "Let the enclave make keys by kms:GenerateDataKey, and do not allow kms:Encrypt to its role.",
+        "Whoever may encrypt can close a key of their own choice under this key and hand it to the enclave.",
+        "Let the enclave make keys by kms:GenerateDataKey, and allow nobody kms:Encrypt or kms:ReEncryptTo.",
     ),
     "resource-narrow": Rule(
         _W,
@@ -127,6 +127,9 @@ RULES: Final[dict[str, Rule]] = {
         _E,
         "KMS compares lower-case hex, and this operator heeds case: no document matches.",
         "Use StringEqualsIgnoreCase, and write lower case.",
+    ),
+    "pcr-operator": Rule(
+        _E, "Registers are texts, and this operator does not compare texts.", "Use StringEqualsIgnoreCase."
     ),
     "pcr-wildcard": Rule(_E, "A pattern matches other images.", "Use StringEqualsIgnoreCase with the whole value."),
     "image-contradiction": Rule(
@@ -167,6 +170,11 @@ RULES: Final[dict[str, Rule]] = {
         "The image may open what was closed for another deployment, holder or purpose.",
         "Demand each part of the encryption context with StringEquals.",
     ),
+    "context-incomplete": Rule(
+        _W,
+        "The image may open what was closed for another deployment, holder, purpose or generation.",
+        "Demand all four parts with StringEquals, and no other with ForAllValues on kms:EncryptionContextKeys.",
+    ),
     "context-wildcard": Rule(
         _W, "A pattern matches the contexts of other deployments or holders.", "Use StringEquals with the whole value."
     ),
@@ -195,11 +203,6 @@ RULES: Final[dict[str, Rule]] = {
         _E,
         "The image that this statement allows is refused all the same, so the enclave cannot start.",
         "Correct the Deny statement that matches it.",
-    ),
-    "bypass": Rule(
-        _E,
-        "A call that opens keys is allowed to something that is not one of the named images.",
-        "Demand PCR0, PCR1 and PCR2 with StringEqualsIgnoreCase, and nothing that holds on absence.",
     ),
     "overlap-expired": Rule(
         _W, "The image's time is over: this statement matches nothing.", "Remove the statement, or set a new end."

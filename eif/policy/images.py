@@ -19,7 +19,7 @@ from eif.measurements import measure_path
 from protocol import limits
 
 PINNABLE: Final = (0, 1, 2, 3, 4, 8)
-MAX_IMAGES: Final = 8
+MAX_IMAGES: Final = 8  # with three registers each; with all six, 32 KiB hold fewer
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from eif.policy.findings import Finding
 from eif.policy.lint_statements import opens_keys
 from eif.policy.vocabulary import (
     ATTESTATION_PREFIX,
+    CONTEXT_KEYS,
+    CONTEXT_PARTS,
     CONTEXT_PREFIX,
     IMAGE_DIGEST,
     is_condition_key,
@@ -61,6 +63,9 @@ def _check_words(label: str, condition: Condition) -> Iterator[Finding]:
 
 def _check_registers(label: str, condition: Condition) -> Iterator[Finding]:
     if register_of(condition.key) is None or condition.operator == "Null":
+        return
+    if KNOWN_OPERATORS.fullmatch(condition.operator) and not condition.operator.startswith("String"):
+        yield Finding(label, "pcr-operator", f"{condition.spelled} under {condition.operator}")
         return
     for value in condition.wanted:
         if condition.operator == "StringLike" and ("*" in value or "?" in value):
@@ -128,11 +133,15 @@ def _check_images(statement: Statement) -> Iterator[Finding]:
 
 
 def _check_context(statement: Statement) -> Iterator[Finding]:
-    named = [condition for condition in statement.conditions if condition.key.startswith(CONTEXT_PREFIX)]
+    named = {c.key.removeprefix(CONTEXT_PREFIX) for c in statement.conditions if c.key.startswith(CONTEXT_PREFIX)}
+    closed = any(c.key == CONTEXT_KEYS.lower() and c.quantifier == "ForAllValues" for c in statement.conditions)
     if not named:
         yield Finding(statement.label, "context-missing")
-    for condition in named:
-        if condition.operator == "StringLike" and any(set("*?") & set(wanted) for wanted in condition.wanted):
+    elif missing := [*(set(CONTEXT_PARTS) - named), *([] if closed else [CONTEXT_KEYS])]:
+        yield Finding(statement.label, "context-incomplete", "without " + ", ".join(sorted(missing)))
+    for condition in statement.conditions:
+        loose = condition.operator == "StringLike" and any(set("*?") & set(wanted) for wanted in condition.wanted)
+        if loose and condition.key.startswith(CONTEXT_PREFIX):
             yield Finding(statement.label, "context-wildcard", condition.spelled)
 
 

@@ -14,6 +14,7 @@ _UNIQUE_ID: Final = re.compile(r"A(?:IDA|ROA|GPA|IPA|NPA|SIA)[A-Z0-9]{12,124}")
 _EVERYTHING: Final = frozenset({"*", "kms:*"})
 _DESTROYS: Final = ("kms:ScheduleKeyDeletion", "kms:DisableKey", "kms:DeleteImportedKeyMaterial")
 _ENCRYPTS: Final = ("kms:Encrypt", "kms:ReEncryptTo")
+_HANDS_OVER: Final = ("kms:PutKeyPolicy", "kms:CreateGrant")
 
 
 def opens_keys(statement: Statement) -> bool:
@@ -70,7 +71,8 @@ def _principal_code(principal: Principal, statement: Statement, home: str | None
         return "principal-deleted"
     if principal.account != home:
         return "principal-foreign"
-    return "principal-account" if principal.account_named and opens_keys(statement) else None
+    hands_over = opens_keys(statement) or any(map(statement.covers, _HANDS_OVER))
+    return "principal-account" if principal.account_named and hands_over else None
 
 
 def check_actions(policy: PolicyDocument) -> Iterator[Finding]:
@@ -99,12 +101,11 @@ def _check_allowed_actions(statement: Statement, roles: set[Principal]) -> Itera
         yield Finding(statement.label, "action-opens-otherwise", ", ".join(others))
     if statement.covers("kms:CreateGrant"):
         yield Finding(statement.label, "grant-open")
+    if found := [call for call in _ENCRYPTS if statement.covers(call)]:
+        yield Finding(statement.label, "encrypt-open", ", ".join(found))
     if roles.isdisjoint(statement.principals):
         return
-    for code, calls in (
-        ("role-administers", ("kms:PutKeyPolicy",)),
-        ("role-destroys", _DESTROYS),
-        ("role-encrypts", _ENCRYPTS),
-    ):
-        if found := [call for call in calls if statement.covers(call)]:
-            yield Finding(statement.label, code, ", ".join(found))
+    if statement.covers("kms:PutKeyPolicy"):
+        yield Finding(statement.label, "role-administers")
+    if found := [call for call in _DESTROYS if statement.covers(call)]:
+        yield Finding(statement.label, "role-destroys", ", ".join(found))

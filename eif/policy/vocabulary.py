@@ -32,6 +32,8 @@ IMAGE_DIGEST: Final = f"{ATTESTATION_PREFIX}imagesha384"  # another name of PCR0
 CONTEXT: Final = "kms:EncryptionContext:"
 CONTEXT_PREFIX: Final = CONTEXT.lower()
 CONTEXT_KEYS: Final = "kms:EncryptionContextKeys"
+CONTEXT_PARTS: Final = ("deployment", "generation", "holder", "purpose")
+"""The names in the encryption context that the enclave sends (`enclave/holder_key.py`)."""
 CURRENT_TIME: Final = "aws:CurrentTime"
 
 _ACTIONS: Final = """
