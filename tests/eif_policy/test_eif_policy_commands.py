@@ -13,8 +13,6 @@ from eif.policy.generate import key_policy
 from tests.eif_policy.policy_world import ADMINISTRATOR, HOLDER, PCRS_A, PCRS_B, ROLE, Pcrs, image, policy
 
 OTHER = {"role": ROLE.replace("111111111111", "2" * 12), "key": ADMINISTRATOR.replace("111111111111", "2" * 12)}
-    name: value.replace("111111111111", "222222222222") for name, value in (("role", ROLE), ("key", ADMINISTRATOR))
-}
 
 
 def run(*arguments: object, stdin: bytes = b"") -> Result:
