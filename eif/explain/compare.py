@@ -7,9 +7,9 @@ from typing import BinaryIO, Final
 from eif.explain.contents import compare_cmdlines, compare_metadata, describe_bytes, describe_signatures
 from eif.explain.files import compare_ramdisks
 from eif.explain.report import Change, Explanation, How, SectionChange
-from eif.layout import MEASURED, Header, SectionType
+from eif.layout import MEASURED, SectionType
 from eif.measurements import Measured, measure
-from eif.reader import Section, SectionStart, Span
+from eif.reader import Image, Section, SectionStart, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def explain(first: BinaryIO, second: BinaryIO) -> Explanation:
     differing = {index for index in (*_IMAGE, 8) if old.measured.pcrs.get(index) != new.measured.pcrs.get(index)}
     changes = [_compare(pair, sides, differing) for pair in pairs if not _is_same(pair)]
     changes += _order(pairs, differing)
-    changes += _headers(old.measured.image.header, new.measured.image.header)
+    changes += _headers(old.measured.image, new.measured.image)
     return Explanation(old.measured.pcrs, new.measured.pcrs, tuple(_warnings(old, new, differing)), tuple(changes))
 
 
@@ -130,12 +130,14 @@ def _order(pairs: Iterable[_Pair], differing: set[int]) -> list[SectionChange]:
     return [SectionChange(Change("order of sections", How.MOVED, f"was {was}; is {is_now}"), measured, registers)]
 
 
-def _headers(old: Header, new: Header) -> list[SectionChange]:
+def _headers(old: Image, new: Image) -> list[SectionChange]:
+    """Fields of the header that do not follow from the sections."""
     fields = {
-        "version of the format": (old.version, new.version),
-        "architecture": (old.architecture, new.architecture),
-        "default memory": (old.default_memory_bytes, new.default_memory_bytes),
-        "default processors": (old.default_cpus, new.default_cpus),
+        "version of the format": (old.header.version, new.header.version),
+        "architecture": (old.header.architecture, new.header.architecture),
+        "default memory": (old.header.default_memory_bytes, new.header.default_memory_bytes),
+        "default processors": (old.header.default_cpus, new.header.default_cpus),
+        "error of the checksum": tuple(f"{image.header.crc32 ^ image.crc32:08x}" for image in (old, new)),
     }
     return [
         SectionChange(Change(name, How.CHANGED, f"{one} -> {other}"), measured=False)
