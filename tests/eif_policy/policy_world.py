@@ -15,6 +15,7 @@ from eif.policy.holders import Holder
 from eif.policy.images import Image
 from eif.policy.lint import lint
 from simulator.kms.authorization import condition_values
+from simulator.kms.policy import Policy as KmsPolicy
 from simulator.kms.policy import Principal, Request, denial, parse_identity_policy, parse_key_policy
 from simulator.kms.recipient import AttestedRecipient
 
@@ -61,6 +62,16 @@ def document(pcrs: Pcrs) -> AttestedRecipient:
     return AttestedRecipient({index: bytes(48) for index in range(16)} | dict(pcrs), _RECIPIENT_KEY)
 
 
+_POWERFUL = parse_identity_policy(
+    json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}]})
+)
+
+
+def simulated(value: Policy) -> KmsPolicy:
+    """The policy as the simulated KMS reads it; `AwsError` when it does not take it."""
+    return parse_key_policy(json.dumps(value))
+
+
 @dataclass(frozen=True)
 class Call:
     """A call on the holder's key. Whoever makes it may do everything that identity policies can grant."""
@@ -72,12 +83,14 @@ class Call:
 
     def is_allowed(self, value: Policy) -> bool:
         """What the simulated KMS says."""
-        powerful = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}]}
-        principal = Principal(self.principal, self.principal, parse_identity_policy(json.dumps(powerful)))
+        return self.is_allowed_by(simulated(value))
+
+    def is_allowed_by(self, key_policy: KmsPolicy) -> bool:
+        """The same, of a policy that it has read."""
+        principal = Principal(self.principal, self.principal, _POWERFUL)
         recipient = None if self.pcrs is None else document(self.pcrs)
         values = condition_values(principal, self.context, recipient)
-        request = Request(principal, self.action, KEY, values)
-        return denial(request, parse_key_policy(json.dumps(value)), ACCOUNT) is None
+        return denial(Request(principal, self.action, KEY, values), key_policy, ACCOUNT) is None
 
 
 WRONG_IMAGES: dict[str, Pcrs | None] = {

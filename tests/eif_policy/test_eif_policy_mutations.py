@@ -23,11 +23,11 @@ from tests.eif_policy.policy_world import (
     PCRS_B,
     ROLE,
     STRANGER,
-    Call,
     Policy,
     image,
     parsed,
     policy,
+    simulated,
 )
 
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
@@ -106,8 +106,8 @@ def additions(bare: bool) -> Iterator[Named]:
             yield f"{who} may {action}", value
 
 
-def holes(bare: bool) -> Iterator[tuple[str, Policy, Call]]:
-    """Edited policies under which something bad is allowed, and what."""
+def holes(bare: bool) -> Iterator[Named]:
+    """Edited policies under which something bad is allowed."""
     edits = [
         (f"{base(bare)['Statement'][place]['Sid']} {name}", value)
         for place in range(len(base(bare)["Statement"]))
@@ -115,17 +115,17 @@ def holes(bare: bool) -> Iterator[tuple[str, Policy, Call]]:
     ]
     for name, value in [*edits, *additions(bare)]:
         try:
-            opened = next((call for call in BAD_CALLS if call.is_allowed(value)), None)
+            read = simulated(value)
         except AwsError:  # the simulated KMS does not take this policy
             continue
-        if opened is not None:
-            yield name, value, opened
+        if any(call.is_allowed_by(read) for call in BAD_CALLS):
+            yield name, value
 
 
 @pytest.mark.parametrize("bare", [True, False], ids=["without denies", "with denies"])
 def test_each_edit_that_opens_a_hole_is_found_and_told(bare: bool) -> None:
     seen, not_found, not_told = 0, [], []
-    for name, value, _ in holes(bare):
+    for name, value in holes(bare):
         seen += 1
         found = {finding.code for finding in lint(parsed(value), NOW, [image(PCRS_A)])}
         if not found - (NO_DENY if bare else set()):
