@@ -30,10 +30,12 @@ from evm.wallet.sessions.configuration import (
     Node,
     Tree,
     add,
+    image_hash,
     new_tree,
 )
 from evm.wallet.sessions.permission import ParameterOperation, ParameterRule, Permission, SessionPermissions
-from evm.wallet.sessions.session_sig import SessionSignature
+from evm.wallet.sessions.session_manager import VerifiedSession, verify_session
+from evm.wallet.sessions.session_sig import SessionSignature, parse_session_signature
 from evm.wallet.sessions.usage_limits import UsageLimit, encode_increment
 
 WALLET, TOKEN, DAPP, BOB = (Address(bytes([digit]) * 20) for digit in (0xAA, 0x70, 0xDA, 0xB0))
@@ -141,6 +143,16 @@ def refused(reason: str | None, code: str = "wallet-") -> Iterator[None]:
     with pytest.raises(WalletError) as found:
         yield
     assert (found.value.reason, found.value.code.startswith(code)) == (reason, True)
+
+
+CALL = Call(DAPP, data=b"\xde\xad\xbe\xef")
+
+
+def check(signature: SessionSignature, payload: Any, *, of: Tree | None = None, **changes: Any) -> VerifiedSession:
+    """Verified from its bytes, as a contract would get it."""
+    verified = verify_session(parse_session_signature(signature.encoded), payload, WALLET, state(**changes))
+    assert verified.image_hash == image_hash(of or tree())
+    return verified
 
 
 ADDRESSES = st.binary(min_size=20, max_size=20).filter(any).map(Address)

@@ -1,4 +1,4 @@
-"""Every check of the session contract, by the error with which it refuses, and in its order."""
+"""Every check of the session contract on calls of explicit sessions, by the error with which it refuses."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,22 +8,15 @@ import pytest
 from evm.wallet.payload import BehaviorOnError, Call, CallsPayload, MessagePayload
 from evm.wallet.sessions import session_manager
 from evm.wallet.sessions.assembly import assemble
-from evm.wallet.sessions.call_hash import call_hash
-from evm.wallet.sessions.chain_state import SESSION_MANAGER
-from evm.wallet.sessions.configuration import Branch, IdentitySigner, Node, Tree, image_hash, map_leaves
+from evm.wallet.sessions.configuration import Tree
 from evm.wallet.sessions.explicit import PlannedCall, increment_call
 from evm.wallet.sessions.permission import ParameterOperation, ParameterRule, Permission, value_usage_hash
-from evm.wallet.sessions.session_manager import VerifiedSession, verify_session
-from evm.wallet.sessions.session_sig import SessionSignature, parse_session_signature
 from evm.wallet.sessions.usage_limits import UsageLimit, apply_increment
 
 from .samples import (
-    ANY,
     APP,
-    BOB,
+    CALL,
     CHAIN_ID,
-    DAPP,
-    IDENTITY,
     NOW_S,
     OTHER,
     SPEND,
@@ -33,9 +26,8 @@ from .samples import (
     WALLET,
     Key,
     at_most,
-    attestation,
-    attested,
     calldata,
+    check,
     explicit,
     implicit,
     increment,
@@ -48,16 +40,8 @@ from .samples import (
     tree,
 )
 
-CALL = Call(DAPP, data=b"\xde\xad\xbe\xef")
 RULE_USAGE = SPEND.usage_hash(APP.address, 1)
 VALUE_USAGE = value_usage_hash(APP.address)
-
-
-def check(signature: SessionSignature, payload: Any, *, of: Tree | None = None, **changes: Any) -> VerifiedSession:
-    """Verified from its bytes, as a contract would get it."""
-    verified = verify_session(parse_session_signature(signature.encoded), payload, WALLET, state(**changes))
-    assert verified.image_hash == image_hash(of or tree())
-    return verified
 
 
 def one_call(call: Call, permission: int = 1, *, of: Tree | None = None, key: Key = APP, **changes: Any) -> None:
@@ -190,11 +174,9 @@ def test_rule_on_the_selector_alone_needs_no_more_than_the_selector() -> None:
     within(ParameterRule(ParameterOperation.EQUAL, 0, 2**256 - 1, mask=0), b"")
 
 
-def spend(
-    *amounts: int, usage: dict[bytes, int] | None = None, totals: int | None = None, **changes: Any
-) -> CallsPayload:
+def spend(*amounts: int, used: int = 0, totals: int | None = None, **changes: Any) -> CallsPayload:
     """Transfers behind the increment call that they need, unless `totals` says something else."""
-    total = sum(amounts) + (usage or {}).get(RULE_USAGE, 0) if totals is None else totals
+    total = sum(amounts) + used if totals is None else totals
     return CallsPayload((increment((RULE_USAGE, total), **changes), *map(transfer, amounts)))
 
 
@@ -347,192 +329,3 @@ def test_usage_never_decreases() -> None:
 def test_change_of_a_permission_starts_its_count_anew() -> None:
     changed = Permission(TOKEN, (selector_rule(TRANSFER), at_most(1001)))
     assert changed.usage_hash(APP.address, 1) != RULE_USAGE
-
-
-# --- implicit sessions ---
-
-
-def test_implicit_call_is_up_to_its_target() -> None:
-    payload = CallsPayload((CALL,))
-    signature = assemble(tree(), [implicit(payload, 0)])
-    (request,) = check(signature, payload).open_requests
-    assert (request.index, request.wallet, request.call) == (0, WALLET, CALL)
-    answer = attestation().magic(WALLET)
-    assert not check(signature, payload, implicit_results={0: answer}).open_requests
-    request.validate_result(answer)
-    for wrong in (bytes(32), attestation().magic(BOB)):
-        with refused("InvalidImplicitResult"):
-            check(signature, payload, implicit_results={0: wrong})
-        with refused("InvalidImplicitResult"):
-            request.validate_result(wrong)
-
-
-def test_implicit_request_as_the_target_reads_it() -> None:
-    abi = pytest.importorskip("eth_abi")
-    payload = CallsPayload((CALL,))
-    (request,) = check(assemble(tree(), [implicit(payload, 0)]), payload).open_requests
-    found = attestation()
-    types = [
-        "address",
-        "(address,bytes4,bytes32,bytes32,bytes,(string,uint64))",
-        "(address,uint256,bytes,uint256,bool,bool,uint256)",
-    ]
-    data = found.auth_data
-    values = [
-        WALLET,
-        (
-            found.approved_signer,
-            found.identity_type,
-            found.issuer_hash,
-            found.audience_hash,
-            found.application_data,
-            (data.redirect_url, data.issued_at),
-        ),
-        (CALL.to, CALL.value, CALL.data, CALL.gas_limit, CALL.delegate_call, CALL.only_fallback, 1),
-    ]
-    assert request.calldata == bytes.fromhex("9d043a66") + abi.encode(types, values)
-
-
-def test_attestation_of_another_identity_signer() -> None:
-    payload = CallsPayload((CALL,))
-    signature = assemble(tree(), [implicit(payload, 0)])
-    forged = replace(signature.attestations[0], signature=signature.calls[0].signature)
-    with refused("InvalidIdentitySigner"):
-        check(replace(signature, attestations=(forged,)), payload)
-    with refused("InvalidIdentitySigner"):
-        assemble(tree(), [implicit(payload, 0, by=attested(by=STRANGER))])
-
-
-def test_attestation_of_another_session_key_or_out_of_range() -> None:
-    payload = CallsPayload((CALL,))
-    with refused("InvalidSessionSigner"):
-        check(assemble(tree(), [implicit(payload, 0, OTHER)]), payload)
-    signature = assemble(tree(), [implicit(payload, 0)])
-    with refused("InvalidAttestation"):
-        check(replace(signature, calls=(replace(signature.calls[0], index=1),)), payload)
-
-
-def test_blacklist_holds_for_implicit_sessions_alone() -> None:
-    payload = CallsPayload((CALL,))
-    for listed in (APP.address, DAPP):
-        barred = tree(session(), blacklist=[listed, BOB])
-        with refused("BlacklistedAddress"):
-            check(assemble(barred, [implicit(payload, 0)]), payload, of=barred)
-        check(signed(payload, 1, of=barred), payload, of=barred)
-
-
-def test_implicit_calls_send_no_coins_and_need_a_visible_blacklist() -> None:
-    payload = CallsPayload((replace(CALL, value=1),))
-    with refused("InvalidValue"):
-        check(assemble(tree(), [implicit(payload, 0)]), payload)
-    payload = CallsPayload((CALL,))
-    signature = assemble(tree(), [implicit(payload, 0)])
-    hidden = map_leaves(
-        signature.tree, lambda leaf: leaf if isinstance(leaf, IdentitySigner | Node) else Node(image_hash(leaf))
-    )
-    with refused("InvalidBlacklist"):
-        check(replace(signature, tree=hidden), payload)
-
-
-def test_one_attestation_for_several_calls_is_listed_once() -> None:
-    payload = CallsPayload((CALL, CALL, CALL))
-    other = attested(attestation(OTHER))
-    calls = [implicit(payload, 0), implicit(payload, 1), implicit(payload, 2, OTHER, other)]
-    signature = assemble(tree(), calls)
-    assert [call.index for call in signature.calls] == [0, 0, 1]
-    assert len(signature.attestations) == 2
-    check(signature, payload)
-
-
-# --- signature as a whole ---
-
-
-def test_signature_of_one_call_is_none_of_another() -> None:
-    """Bound to wallet, chain, space, nonce, the other calls, and the place among them."""
-    payload = CallsPayload((CALL, CALL))
-    signature = signed(payload, 1, 1)
-    with refused("InvalidSessionSigner"):
-        check(replace(signature, calls=signature.calls[::-1]), payload)
-    for other in (
-        replace(payload, nonce=1),
-        replace(payload, space=1),
-        CallsPayload((CALL, replace(CALL, gas_limit=1))),
-    ):
-        with refused("InvalidSessionSigner"):
-            check(signature, other)
-    with refused("InvalidSessionSigner"):
-        verify_session(signature, payload, BOB, state())
-    with refused("InvalidSessionSigner"):
-        verify_session(signature, payload, WALLET, state(), no_chain_id=True)
-
-
-def test_signature_for_every_chain() -> None:
-    payload = CallsPayload((CALL,))
-    signature = assemble(tree(), [explicit(payload, 0, 1, chain_id=0)])
-    verify_session(signature, payload, WALLET, state(), no_chain_id=True)
-    with refused("InvalidSessionSigner"):
-        verify_session(signature, payload, WALLET, state())
-
-
-def test_parents_are_hashed_as_the_wallet_sees_them() -> None:
-    """The client library drops the last of them, which no contract does."""
-    payload = CallsPayload((CALL,), parent_wallets=(BOB, DAPP))
-    assert call_hash(payload, 0, WALLET, 1) != call_hash(replace(payload, parent_wallets=(BOB,)), 0, WALLET, 1)
-    signature = signed(payload, 1)
-    check(signature, payload)
-    with refused("InvalidSessionSigner"):
-        check(signature, replace(payload, parent_wallets=(BOB,)))
-
-
-def test_number_of_call_signatures_is_the_number_of_calls() -> None:
-    payload = CallsPayload((CALL, CALL))
-    signature = signed(payload, 1, 1)
-    for calls in (signature.calls[:1], signature.calls + signature.calls[:1]):
-        with refused("InvalidSignatureLength"):
-            check(replace(signature, calls=calls), payload)
-    for damaged in (signature.encoded + b"\0", signature.encoded[:-1]):
-        with refused("InvalidSignatureLength"):
-            parse_session_signature(damaged)
-
-
-def test_garbage_for_a_call_signature_is_nobody() -> None:
-    payload = CallsPayload((CALL,))
-    signature = signed(payload, 1)
-    with refused("InvalidSessionSigner"):
-        check(replace(signature, calls=(replace(signature.calls[0], signature=bytes(64)),)), payload)
-
-
-def test_tree_shows_one_identity_signer_and_one_blacklist_at_most() -> None:
-    payload = CallsPayload((CALL,))
-    signature = signed(payload, 1)
-    shown = signature.tree
-    for extra, reason in ((IdentitySigner(OTHER.address), "InvalidIdentitySigner"), (tree(), "InvalidIdentitySigner")):
-        with refused(reason):
-            check(replace(signature, tree=Branch((shown, extra))), payload)
-    full = tree()
-    assert isinstance(full, Branch)
-    with refused("InvalidBlacklist"):
-        check(replace(signature, tree=Branch((full, *full.children[:1]))), payload)
-    with refused("InvalidIdentitySigner"):
-        check(replace(signature, tree=session()), payload)
-
-
-def test_calls_to_an_older_session_contract_are_ordinary_calls() -> None:
-    """What counts as the session contract is the state's business."""
-    payload = CallsPayload((Call(SESSION_MANAGER, data=b"\x01"),))
-    allowed = tree(session(permissions=(Permission(SESSION_MANAGER),)))
-    check(signed(payload, 0, of=allowed), payload, of=allowed, session_manager=BOB)
-    with refused("InvalidLimitUsageIncrement"):
-        check(signed(payload, 0, of=allowed), payload, of=allowed)
-
-
-def test_first_leaf_of_a_key_is_the_one_that_counts() -> None:
-    generous, strict = session(permissions=(ANY,)), session(permissions=())
-    payload = CallsPayload((CALL,))
-    signature = signed(payload, 0, of=tree(generous))
-    identity = IdentitySigner(IDENTITY.address)
-    check(
-        replace(signature, tree=Branch((identity, generous, strict))), payload, of=Branch((identity, generous, strict))
-    )
-    with refused("MissingPermission"):
-        check(replace(signature, tree=Branch((identity, strict, generous))), payload)

@@ -32,9 +32,8 @@ def session_words(session: SessionPermissions, usage: Mapping[bytes, int] = _NOT
     sentences = [f"The key {key} may act for this wallet {where}, {until}"]
     if not session.permissions:
         return [*sentences, "It may call no contract"]
-    sentences.append(
-        f"It may send at most {coins(bound.native_wei)} in all" if bound.native_wei else "It sends no coins"
-    )
+    most = f"at most {coins(bound.native_wei)} in all" if bound.native_wei else "no coins"
+    sentences.append(f"It may send {most}")
     distinct = dict.fromkeys(session.permissions)
     sentences += [_permission_words(*each) for each in zip(distinct, bound.movements, strict=True)]
     return sentences + _totals_words(bound)

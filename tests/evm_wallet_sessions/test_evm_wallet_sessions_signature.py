@@ -1,0 +1,120 @@
+"""Session signatures as a whole: what they are bound to, and what they must show."""
+
+from dataclasses import replace
+
+from evm.wallet.payload import Call, CallsPayload
+from evm.wallet.sessions.assembly import assemble
+from evm.wallet.sessions.call_hash import call_hash
+from evm.wallet.sessions.chain_state import SESSION_MANAGER
+from evm.wallet.sessions.configuration import Branch, IdentitySigner
+from evm.wallet.sessions.permission import Permission
+from evm.wallet.sessions.session_manager import verify_session
+from evm.wallet.sessions.session_sig import parse_session_signature
+
+from .samples import (
+    ANY,
+    BOB,
+    CALL,
+    DAPP,
+    IDENTITY,
+    OTHER,
+    WALLET,
+    check,
+    explicit,
+    refused,
+    session,
+    signed,
+    state,
+    tree,
+)
+
+
+def test_signature_of_one_call_is_none_of_another() -> None:
+    """Bound to wallet, chain, space, nonce, the other calls, and the place among them."""
+    payload = CallsPayload((CALL, CALL))
+    signature = signed(payload, 1, 1)
+    with refused("InvalidSessionSigner"):
+        check(replace(signature, calls=signature.calls[::-1]), payload)
+    for other in (
+        replace(payload, nonce=1),
+        replace(payload, space=1),
+        CallsPayload((CALL, replace(CALL, gas_limit=1))),
+    ):
+        with refused("InvalidSessionSigner"):
+            check(signature, other)
+    with refused("InvalidSessionSigner"):
+        verify_session(signature, payload, BOB, state())
+    with refused("InvalidSessionSigner"):
+        verify_session(signature, payload, WALLET, state(), no_chain_id=True)
+
+
+def test_signature_for_every_chain() -> None:
+    payload = CallsPayload((CALL,))
+    signature = assemble(tree(), [explicit(payload, 0, 1, chain_id=0)])
+    verify_session(signature, payload, WALLET, state(), no_chain_id=True)
+    with refused("InvalidSessionSigner"):
+        verify_session(signature, payload, WALLET, state())
+
+
+def test_parents_are_hashed_as_the_wallet_sees_them() -> None:
+    """The client library drops the last of them, which no contract does."""
+    payload = CallsPayload((CALL,), parent_wallets=(BOB, DAPP))
+    assert call_hash(payload, 0, WALLET, 1) != call_hash(replace(payload, parent_wallets=(BOB,)), 0, WALLET, 1)
+    signature = signed(payload, 1)
+    check(signature, payload)
+    with refused("InvalidSessionSigner"):
+        check(signature, replace(payload, parent_wallets=(BOB,)))
+
+
+def test_number_of_call_signatures_is_the_number_of_calls() -> None:
+    payload = CallsPayload((CALL, CALL))
+    signature = signed(payload, 1, 1)
+    for calls in (signature.calls[:1], signature.calls + signature.calls[:1]):
+        with refused("InvalidSignatureLength"):
+            check(replace(signature, calls=calls), payload)
+    for damaged in (signature.encoded + b"\0", signature.encoded[:-1]):
+        with refused("InvalidSignatureLength"):
+            parse_session_signature(damaged)
+
+
+def test_garbage_for_a_call_signature_is_nobody() -> None:
+    payload = CallsPayload((CALL,))
+    signature = signed(payload, 1)
+    with refused("InvalidSessionSigner"):
+        check(replace(signature, calls=(replace(signature.calls[0], signature=bytes(64)),)), payload)
+
+
+def test_tree_shows_one_identity_signer_and_one_blacklist_at_most() -> None:
+    payload = CallsPayload((CALL,))
+    signature = signed(payload, 1)
+    shown = signature.tree
+    for extra, reason in ((IdentitySigner(OTHER.address), "InvalidIdentitySigner"), (tree(), "InvalidIdentitySigner")):
+        with refused(reason):
+            check(replace(signature, tree=Branch((shown, extra))), payload)
+    full = tree()
+    assert isinstance(full, Branch)
+    with refused("InvalidBlacklist"):
+        check(replace(signature, tree=Branch((full, *full.children[:1]))), payload)
+    with refused("InvalidIdentitySigner"):
+        check(replace(signature, tree=session()), payload)
+
+
+def test_calls_to_an_older_session_contract_are_ordinary_calls() -> None:
+    """What counts as the session contract is the state's business."""
+    payload = CallsPayload((Call(SESSION_MANAGER, data=b"\x01"),))
+    allowed = tree(session(permissions=(Permission(SESSION_MANAGER),)))
+    check(signed(payload, 0, of=allowed), payload, of=allowed, session_manager=BOB)
+    with refused("InvalidLimitUsageIncrement"):
+        check(signed(payload, 0, of=allowed), payload, of=allowed)
+
+
+def test_first_leaf_of_a_key_is_the_one_that_counts() -> None:
+    generous, strict = session(permissions=(ANY,)), session(permissions=())
+    payload = CallsPayload((CALL,))
+    signature = signed(payload, 0, of=tree(generous))
+    identity = IdentitySigner(IDENTITY.address)
+    check(
+        replace(signature, tree=Branch((identity, generous, strict))), payload, of=Branch((identity, generous, strict))
+    )
+    with refused("MissingPermission"):
+        check(replace(signature, tree=Branch((identity, strict, generous))), payload)
