@@ -18,6 +18,7 @@ from evm.wallet.attestation import (
     SignedAttestation,
     verify_attestation,
 )
+from evm.wallet.compact import to_compact
 from evm.wallet.errors import WalletError
 from evm.wallet.payload import Call, CallsPayload
 from evm.wallet.sessions.assembly import CallSigned, ExplicitCallSignature, ImplicitCallSignature, assemble
@@ -176,3 +177,8 @@ LEAVES = st.one_of(
 TREES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, min_size=2, max_size=3).map(lambda found: Branch(tuple(found))), max_leaves=12
 )
+
+
+def compact_of(digest: bytes, key: Key = APP) -> bytes:
+    """The key's signature in 64 bytes."""
+    return to_compact(key.sign(digest))
