@@ -15,7 +15,7 @@ from random import Random
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ["protocol", "attestation", "evm", "enclave", "host_proxy", "simulator"]
+PACKAGES = ["protocol", "attestation", "evm", "enclave", "host_proxy", "eif", "simulator"]
 NO_ATHERIS = "atheris is not installed here: python -m pip install atheris (it has wheels for Python 3.11 to 3.13)"
 
 

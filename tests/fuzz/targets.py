@@ -6,9 +6,11 @@ from tests.fuzz import (
     appliance_targets,
     attestation_targets,
     channel_targets,
+    eif_targets,
     enclave_targets,
     host_targets,
     login_targets,
+    session_targets,
     simulator_targets,
     wire_targets,
 )
@@ -19,8 +21,10 @@ TARGETS: Final[dict[str, Target]] = {
     **attestation_targets.TARGETS,
     **enclave_targets.TARGETS,
     **login_targets.TARGETS,
+    **session_targets.TARGETS,
     **appliance_targets.TARGETS,
     **channel_targets.TARGETS,
+    **eif_targets.TARGETS,
     **host_targets.TARGETS,
     **simulator_targets.TARGETS,
 }
