@@ -12,6 +12,7 @@ from tests.fuzz import (
     login_targets,
     session_targets,
     simulator_targets,
+    wallet_targets,
     wire_targets,
 )
 from tests.fuzz.target import Target
@@ -27,4 +28,5 @@ TARGETS: Final[dict[str, Target]] = {
     **eif_targets.TARGETS,
     **host_targets.TARGETS,
     **simulator_targets.TARGETS,
+    **wallet_targets.TARGETS,
 }
