@@ -31,6 +31,7 @@ PURPOSE: Final = "holder-key"
 GENERATION: Final = "1"
 
 ADMINISTRATION: Final = (
+    "kms:CancelKeyDeletion",
     "kms:DescribeKey",
     "kms:DisableKey",
     "kms:EnableKey",
