@@ -20,6 +20,7 @@ from evm.wallet.attestation import (
 )
 from evm.wallet.compact import to_compact
 from evm.wallet.errors import WalletError
+from evm.wallet.operation_hash import Operation, operation_hash
 from evm.wallet.payload import Call, CallsPayload
 from evm.wallet.sessions.assembly import CallSigned, ExplicitCallSignature, ImplicitCallSignature, assemble
 from evm.wallet.sessions.call_hash import call_hash
@@ -115,12 +116,14 @@ def attested(found: Attestation | None = None, by: Key = IDENTITY) -> SignedAtte
 def explicit(
     payload: CallsPayload, index: int, permission: int, key: Key = APP, chain_id: int = CHAIN_ID
 ) -> CallSigned:
-    digest = call_hash(payload, index, WALLET, chain_id)
+    digest = call_hash(operation_hash(payload, WALLET, chain_id), index)
     return ExplicitCallSignature(key.address, permission, key.sign(digest))
 
 
 def implicit(payload: CallsPayload, index: int, key: Key = APP, by: SignedAttestation | None = None) -> CallSigned:
-    return ImplicitCallSignature(by or attested(), key.sign(call_hash(payload, index, WALLET, CHAIN_ID)))
+    return ImplicitCallSignature(
+        by or attested(), key.sign(call_hash(operation_hash(payload, WALLET, CHAIN_ID), index))
+    )
 
 
 def signed(payload: CallsPayload, *permissions: int, of: Tree | None = None, key: Key = APP) -> SessionSignature:
@@ -151,7 +154,8 @@ CALL = Call(DAPP, data=b"\xde\xad\xbe\xef")
 
 def check(signature: SessionSignature, payload: Any, *, of: Tree | None = None, **changes: Any) -> VerifiedSession:
     """Verified from its bytes, as a contract would get it."""
-    verified = verify_session(parse_session_signature(signature.encoded), payload, WALLET, state(**changes))
+    operation = Operation(payload, WALLET, CHAIN_ID)
+    verified = verify_session(parse_session_signature(signature.encoded), operation, state(**changes))
     assert verified.image_hash == image_hash(of or tree())
     return verified
 

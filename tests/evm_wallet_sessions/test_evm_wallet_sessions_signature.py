@@ -2,25 +2,34 @@
 
 from dataclasses import replace
 
+import pytest
+
+from evm.wallet.operation_hash import Operation, operation_hash
 from evm.wallet.payload import Call, CallsPayload
+from evm.wallet.sessions import session_sig
 from evm.wallet.sessions.assembly import assemble
 from evm.wallet.sessions.call_hash import call_hash
 from evm.wallet.sessions.chain_state import SESSION_MANAGER
-from evm.wallet.sessions.configuration import Branch, IdentitySigner
+from evm.wallet.sessions.configuration import Branch, IdentitySigner, add, image_hash
 from evm.wallet.sessions.permission import Permission
-from evm.wallet.sessions.session_manager import verify_session
+from evm.wallet.sessions.session_manager import SessionManager, verify_session
 from evm.wallet.sessions.session_sig import parse_session_signature
 
 from .samples import (
     ANY,
     BOB,
     CALL,
+    CHAIN_ID,
     DAPP,
     IDENTITY,
     OTHER,
+    STRANGER,
     WALLET,
+    attestation,
+    attested,
     check,
     explicit,
+    implicit,
     refused,
     session,
     signed,
@@ -43,23 +52,24 @@ def test_signature_of_one_call_is_none_of_another() -> None:
         with refused("InvalidSessionSigner"):
             check(signature, other)
     with refused("InvalidSessionSigner"):
-        verify_session(signature, payload, BOB, state())
+        verify_session(signature, Operation(payload, BOB, CHAIN_ID), state())
     with refused("InvalidSessionSigner"):
-        verify_session(signature, payload, WALLET, state(), no_chain_id=True)
+        verify_session(signature, Operation(payload, WALLET, CHAIN_ID, no_chain_id=True), state())
 
 
 def test_signature_for_every_chain() -> None:
     payload = CallsPayload((CALL,))
     signature = assemble(tree(), [explicit(payload, 0, 1, chain_id=0)])
-    verify_session(signature, payload, WALLET, state(), no_chain_id=True)
+    verify_session(signature, Operation(payload, WALLET, CHAIN_ID, no_chain_id=True), state())
     with refused("InvalidSessionSigner"):
-        verify_session(signature, payload, WALLET, state())
+        verify_session(signature, Operation(payload, WALLET, CHAIN_ID), state())
 
 
 def test_parents_are_hashed_as_the_wallet_sees_them() -> None:
     """The client library drops the last of them, which no contract does."""
     payload = CallsPayload((CALL,), parent_wallets=(BOB, DAPP))
-    assert call_hash(payload, 0, WALLET, 1) != call_hash(replace(payload, parent_wallets=(BOB,)), 0, WALLET, 1)
+    digests = [operation_hash(each, WALLET, 1) for each in (payload, replace(payload, parent_wallets=(BOB,)))]
+    assert len({call_hash(digest, 0) for digest in digests}) == 2
     signature = signed(payload, 1)
     check(signature, payload)
     with refused("InvalidSessionSigner"):
@@ -118,3 +128,49 @@ def test_first_leaf_of_a_key_is_the_one_that_counts() -> None:
     )
     with refused("MissingPermission"):
         check(replace(signature, tree=Branch((identity, strict, generous))), payload)
+
+
+def test_state_is_that_of_the_operations_chain() -> None:
+    payload = CallsPayload((CALL,))
+    with refused(None, "wallet-session-state"):
+        verify_session(signed(payload, 1), Operation(payload, WALLET, 1), state())
+
+
+def test_size_and_number_of_attestations_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    payload = CallsPayload((CALL,))
+    signature = assemble(tree(), [implicit(payload, 0)])
+    (one,) = signature.attestations
+    full = replace(signature, attestations=(one,) * session_sig.MAX_ATTESTATIONS)
+    assert parse_session_signature(full.encoded) == full
+    with refused(None, "wallet-session-signature-attestations"):
+        replace(full, attestations=(one,) * (session_sig.MAX_ATTESTATIONS + 1))
+    last = session_sig.MAX_ATTESTATIONS - 1
+    assert replace(full.calls[0], index=last).encoded[0] == 0xFF
+    with refused(None, "wallet-session-signature-call"):
+        replace(full.calls[0], index=last + 1)
+    monkeypatch.setattr(session_sig, "MAX_SIGNATURE_BYTES", len(signature.encoded))
+    parse_session_signature(signature.encoded)
+    monkeypatch.setattr(session_sig, "MAX_SIGNATURE_BYTES", len(signature.encoded) - 1)
+    with refused(None, "wallet-session-signature-bytes"):
+        parse_session_signature(signature.encoded)
+
+
+def test_assembly_refuses_what_the_tree_cannot_show() -> None:
+    payload = CallsPayload((CALL,))
+    with refused("InvalidSessionSigner"):
+        assemble(tree(), [explicit(payload, 0, 1, STRANGER)])
+    with refused("InvalidIdentitySigner"):
+        assemble(tree(), [explicit(payload, 0, 1)], STRANGER.address)
+    two = add(tree(), IdentitySigner(OTHER.address))
+    calls = [implicit(payload, 0), implicit(payload, 0, by=attested(by=OTHER))]
+    with refused("InvalidIdentitySigner", "wallet-session-signature-identity-signers"):
+        assemble(two, calls)
+
+
+def test_module_refuses_while_a_target_has_not_answered() -> None:
+    payload = CallsPayload((CALL,))
+    signature, operation = assemble(tree(), [implicit(payload, 0)]), Operation(payload, WALLET, CHAIN_ID)
+    with refused(None, "wallet-session-implicit-result-unknown"):
+        SessionManager(state()).recover(operation, signature.encoded)
+    answered = state(implicit_results={0: attestation().magic(WALLET)})
+    assert SessionManager(answered).recover(operation, signature.encoded) == image_hash(tree())

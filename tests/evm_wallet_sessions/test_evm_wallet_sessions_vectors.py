@@ -11,7 +11,7 @@ from evm.signature import Signature, parse_recoverable
 from evm.wallet.attestation import attestation_from_json, parse_attestation, verify_attestation
 from evm.wallet.compact import parse_compact, to_compact
 from evm.wallet.errors import WalletError
-from evm.wallet.operation_hash import RecoveryPayload, operation_hash
+from evm.wallet.operation_hash import Operation, RecoveryPayload, operation_hash
 from evm.wallet.payload import CallsPayload
 from evm.wallet.payload_json import parse_payload
 from evm.wallet.recovery import tree_encoding as recovery
@@ -31,7 +31,7 @@ from evm.wallet.sessions.session_json import (
     tree_from_json,
     tree_to_json,
 )
-from evm.wallet.sessions.session_manager import verify_session
+from evm.wallet.sessions.session_manager import SessionManager, verify_session
 from evm.wallet.sessions.session_sig import parse_session_signature
 from evm.wallet.sessions.tree_encoding import encode_tree, parse_tree
 from tests.vectors import folder
@@ -140,7 +140,7 @@ def test_session_signature(vector: dict[str, Any]) -> None:
     tree = tree_from_json(vector["topology"])
     calls = []
     for index, call in enumerate(vector["calls"]):
-        digest = call_hash(payload, index, wallet, chain_id)
+        digest = call_hash(operation_hash(payload, wallet, chain_id), index)
         assert digest == raw(call["hash"])
         assert call_hash_rc3(payload, index, chain_id) == raw(call["hashRc3"])
         assert call_hash_dev(payload, index, chain_id) == raw(call["hashDev"])
@@ -150,14 +150,15 @@ def test_session_signature(vector: dict[str, Any]) -> None:
     assert signature.encoded == raw(vector["encoded"])
     assert parse_session_signature(signature.encoded) == signature
 
-    verified = verify_session(signature, payload, wallet, ChainState(chain_id, TIME_S))
+    operation = Operation(payload, wallet, chain_id)
+    verified = verify_session(signature, operation, ChainState(chain_id, TIME_S))
     assert verified.image_hash == image_hash(tree) == raw(vector["imageHash"])
     assert set(verified.signers) == set(map(address, vector["explicitSigners"] + vector["implicitSigners"]))
     assert [request.index for request in verified.open_requests] == [
         index for index, call in enumerate(vector["calls"]) if "implicit" in call
     ]
     answers = {request.index: request.attestation.magic(wallet) for request in verified.open_requests}
-    answered = verify_session(signature, payload, wallet, ChainState(chain_id, TIME_S, implicit_results=answers))
+    answered = verify_session(signature, operation, ChainState(chain_id, TIME_S, implicit_results=answers))
     assert not answered.open_requests
 
 
@@ -168,7 +169,7 @@ def test_session_that_the_contract_refuses(vector: dict[str, Any]) -> None:
     state = ChainState(int(vector["chainId"]), int(vector["timestamp"]), implicit_results=unwilling)
     assert not isinstance(payload, RecoveryPayload)
     with pytest.raises(WalletError) as refused:
-        verify_session(parse_session_signature(raw(vector["signature"])), payload, wallet, state)
+        SessionManager(state).recover(Operation(payload, wallet, state.chain_id), raw(vector["signature"]))
     assert refused.value.reason == vector["error"]
 
 

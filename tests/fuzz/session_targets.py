@@ -5,6 +5,7 @@ from typing import Any
 
 from evm.errors import EvmError
 from evm.wallet import attestation
+from evm.wallet.operation_hash import Operation
 from evm.wallet.payload import Call, CallsPayload
 from evm.wallet.recovery import tree as recovery_tree
 from evm.wallet.recovery import tree_encoding as recovery
@@ -71,7 +72,7 @@ def _signature(payload: CallsPayload) -> Callable[[bytes], object]:
     def run(data: bytes) -> object:
         signature = parse_session_signature(data)
         _same(signature, parse_session_signature(signature.encoded))
-        return verify_session(signature, payload, samples.WALLET, samples.state())
+        return verify_session(signature, Operation(payload, samples.WALLET, samples.CHAIN_ID), samples.state())
 
     return run
 

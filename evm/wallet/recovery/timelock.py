@@ -5,12 +5,14 @@ visible leaf that is ready will do.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from evm.address import Address
 from evm.wallet.errors import WalletError, require
 from evm.wallet.recovery.queue import VerifiedQueueRequest
 from evm.wallet.recovery.tree import RecoveryLeaf, Tree, leaves
+from evm.wallet.recovery.tree_encoding import parse_tree
 
 Queued: TypeAlias = Mapping[tuple[Address, bytes], int]
 """When (Unix time in seconds, never 0) a wallet's payloads were queued, by signer and payload hash."""
@@ -45,3 +47,15 @@ def verify_recovery(tree: Tree, payload_hash: bytes, queued: Queued, *, now_s: i
         if ready is not None and ready <= now_s:
             return tree.hash
     raise WalletError(f"{_CODE}-not-ready", "QueueNotReady")
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """The recovery contract at one time (Unix, seconds), as the module behind a sapient compact leaf of one wallet."""
+
+    queued: Queued
+    now_s: int
+
+    def recover(self, digest: bytes, data: bytes, /) -> bytes:
+        """`recoverSapientSignatureCompact`: the image hash of the recovery tree."""
+        return verify_recovery(parse_tree(data), digest, self.queued, now_s=self.now_s)

@@ -4,20 +4,14 @@ The current contracts bind the call to wallet, chain, space, nonce and its place
 are for explaining signatures of the past: they leave out the wallet, so they hold for every wallet that the key serves.
 """
 
-from typing import Final
-
-from evm.address import Address
 from evm.keccak import keccak256
 from evm.wallet.abi import word
-from evm.wallet.operation_hash import operation_hash
 from evm.wallet.payload import CallsPayload
 
-EVERY_CHAIN: Final = 0
 
-
-def call_hash(payload: CallsPayload, index: int, wallet: Address, chain_id: int) -> bytes:
-    """Of call `index`, with the parents that `wallet` itself sees in its payload; chain id 0 holds on every chain."""
-    return keccak256(operation_hash(payload, wallet, chain_id) + word(index))
+def call_hash(digest: bytes, index: int) -> bytes:
+    """Of call `index` of the operation with this digest, whose payload has the parents that the wallet itself sees."""
+    return keccak256(digest + word(index))
 
 
 def call_hash_rc3(payload: CallsPayload, index: int, chain_id: int) -> bytes:

@@ -37,7 +37,7 @@ def validate_explicit_call(
         require(call.value == 0, f"{_CODE}-value", "InvalidValue")
         return
     require(permission_index < len(session.permissions), f"{_CODE}-permission-missing", "MissingPermission")
-    validate_permission(session.permissions[permission_index], call, usage, tracker)
+    validate_permission(session, permission_index, call, usage, tracker)
     usage.value += call.value
     require(usage.value <= UINT256_MAX, f"{_CODE}-usage-overflow", "Panic")
     require(usage.value <= session.value_limit, f"{_CODE}-value-limit", "InvalidValue")
@@ -71,12 +71,14 @@ def increment_call(planned: Sequence[PlannedCall], signer: Address, state: Chain
 
     Raises what the session contract would raise for the calls. `signer` is one of the keys.
     """
-    require(any(each.session.signer == signer for each in planned), f"{_CODE}-increment-signer")
+    sessions = {each.session.signer: each.session for each in planned}
+    require(signer in sessions, f"{_CODE}-increment-signer")
+    require(all(sessions[each.session.signer] == each.session for each in planned), f"{_CODE}-signer-twice")
     tracker = UsageTracker(state.usage)
     tracker.of(signer)
     for index, each in enumerate(planned, start=1):
-        session = each.session
-        validate_explicit_call(each.call, index, session.signer, each.permission_index, [session], state, tracker)
+        key = each.session.signer
+        validate_explicit_call(each.call, index, key, each.permission_index, [sessions[key]], state, tracker)
     totals = tracker.totals
     return Call(state.session_manager, data=encode_increment(totals)) if totals else None
 

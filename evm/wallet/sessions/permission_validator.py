@@ -8,7 +8,7 @@ from typing import Final
 
 from evm.wallet.errors import WalletError, require
 from evm.wallet.payload import Call
-from evm.wallet.sessions.permission import ParameterRule, Permission
+from evm.wallet.sessions.permission import ParameterRule, SessionPermissions
 from evm.wallet.sessions.usage_limits import SessionUsage, UsageTracker
 
 _CODE: Final = "wallet-session-permission"
@@ -16,13 +16,16 @@ _REASON: Final = "InvalidPermission"
 _WORD: Final = 32
 
 
-def validate_permission(permission: Permission, call: Call, usage: SessionUsage, tracker: UsageTracker) -> None:
+def validate_permission(
+    session: SessionPermissions, permission_index: int, call: Call, usage: SessionUsage, tracker: UsageTracker
+) -> None:
     """`WalletError` unless the call goes to the target and meets every rule; counts what cumulative rules use up."""
+    permission = session.permissions[permission_index]
     require(call.to == permission.target, f"{_CODE}-target", _REASON)
     for index, rule in enumerate(permission.rules):
         found = masked_parameter(rule, call.data)
         if rule.cumulative:
-            found = tracker.add(usage, permission.usage_hash(usage.signer, index), found)
+            found = tracker.add(usage, usage.hash_of(session, permission_index, index), found)
         require(rule.operation.holds(found, rule.value), f"{_CODE}-rule", _REASON)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from evm.address import Address
 from evm.wallet.errors import WalletError, require
+from evm.wallet.operation_hash import Operation
 from evm.wallet.payload import BehaviorOnError, Call, CallsPayload, Payload
 from evm.wallet.sessions.chain_state import ChainState
 from evm.wallet.sessions.explicit import validate_explicit_call, validate_limit_usage_increment
@@ -17,6 +18,7 @@ from evm.wallet.sessions.session_sig import (
     RecoveredCall,
     RecoveredSignature,
     SessionSignature,
+    parse_session_signature,
     recover_session_signature,
 )
 from evm.wallet.sessions.usage_limits import UsageLimit, UsageTracker
@@ -42,20 +44,29 @@ class VerifiedSession:
     totals: tuple[UsageLimit, ...]
 
 
-def verify_session(
-    signature: SessionSignature, payload: Payload, wallet: Address, state: ChainState, *, no_chain_id: bool = False
-) -> VerifiedSession:
-    """The session of `wallet` that may make the calls of `payload`; `WalletError` with the contract's reason otherwise.
+@dataclass(frozen=True, slots=True)
+class SessionManager:
+    """The session contract at one time, as the module behind a sapient leaf of wallets."""
 
-    `no_chain_id` is the flag of the wallet signature around this one.
-    """
-    calls = validate_payload(payload)
-    found = recover_session_signature(signature, calls, wallet, 0 if no_chain_id else state.chain_id)
+    state: ChainState
+
+    def recover(self, operation: Operation, data: bytes, /) -> bytes:
+        """`recoverSapientSignature`: the image hash of the session tree. Refuses while a target's answer is unknown."""
+        verified = verify_session(parse_session_signature(data), operation, self.state)
+        require(not verified.open_requests, f"{_CODE}-implicit-result-unknown")
+        return verified.image_hash
+
+
+def verify_session(signature: SessionSignature, operation: Operation, state: ChainState) -> VerifiedSession:
+    """The session that allows `operation`; `WalletError` with the contract's reason otherwise."""
+    require(operation.chain_id == state.chain_id, f"{_CODE}-state")
+    calls = validate_payload(operation.payload)
+    found = recover_session_signature(signature, operation, calls)
     tracker = UsageTracker(state.usage)
     open_requests = []
     for index, (call, by) in enumerate(zip(calls.calls, found.calls, strict=True)):
-        _validate_call(call, wallet)
-        request = _validate_by_kind(call, index, by, wallet, found, state, tracker)
+        _validate_call(call, operation.wallet)
+        request = _validate_by_kind(call, index, by, operation.wallet, found, state, tracker)
         if request is not None:
             open_requests.append(request)
     validate_limit_usage_increment(calls.calls[0], state, tracker)

@@ -11,6 +11,7 @@ from evm.address import ZERO_ADDRESS, Address
 from evm.wallet.attestation import Attestation, read_attestation
 from evm.wallet.compact import COMPACT_BYTES, recover_compact
 from evm.wallet.errors import require
+from evm.wallet.operation_hash import Operation
 from evm.wallet.payload import CallsPayload
 from evm.wallet.reader import Reader
 from evm.wallet.sessions.call_hash import call_hash
@@ -122,12 +123,9 @@ def parse_session_signature(data: bytes) -> SessionSignature:
 
 
 def recover_session_signature(
-    signature: SessionSignature, payload: CallsPayload, wallet: Address, chain_id: int
+    signature: SessionSignature, operation: Operation, payload: CallsPayload
 ) -> RecoveredSignature:
-    """Who signed what; `WalletError` where the contract could not make sense of it.
-
-    `chain_id` is 0 for a wallet signature that holds on every chain. `payload` has the parents that `wallet` sees.
-    """
+    """Who signed what; `WalletError` where the contract could not make sense of it. `payload` is the operation's."""
     found = list(leaves(signature.tree))
     identities = [leaf.address for leaf in found if isinstance(leaf, IdentitySigner)]
     blacklists = [leaf for leaf in found if isinstance(leaf, Blacklist)]
@@ -138,6 +136,7 @@ def recover_session_signature(
         require(by == identities[0], f"{_CODE}-identity-signer", _IDENTITY)
     require(bool(blacklists) or not signature.attestations, f"{_CODE}-no-blacklist", "InvalidBlacklist")
     require(len(signature.calls) == len(payload.calls), f"{_CODE}-calls", _LENGTH)
+    digest = operation.digest
     return RecoveredSignature(
         image_hash=image_hash(signature.tree),
         identity_signer=identities[0],
@@ -145,7 +144,7 @@ def recover_session_signature(
         sessions=tuple([leaf for leaf in found if isinstance(leaf, SessionPermissions)]),
         calls=tuple(
             [
-                _recover_call(each, signature.attestations, call_hash(payload, index, wallet, chain_id))
+                _recover_call(each, signature.attestations, call_hash(digest, index))
                 for index, each in enumerate(signature.calls)
             ]
         ),

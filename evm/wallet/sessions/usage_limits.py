@@ -13,7 +13,7 @@ from evm.fields import UINT256_MAX
 from evm.wallet.abi import array, encode, selector, word
 from evm.wallet.errors import require
 from evm.wallet.reader import Reader
-from evm.wallet.sessions.permission import value_usage_hash
+from evm.wallet.sessions.permission import SessionPermissions, value_usage_hash
 from evm.wallet.values import HASH_BYTES
 
 INCREMENT_SELECTOR: Final = selector("incrementUsageLimit((bytes32,uint256)[])")
@@ -42,6 +42,14 @@ class SessionUsage:
     signer: Address
     value: int
     limits: dict[bytes, int] = field(default_factory=dict)
+    _hashes: dict[tuple[int, int], bytes] = field(default_factory=dict)
+
+    def hash_of(self, session: SessionPermissions, permission_index: int, rule_index: int) -> bytes:
+        """The rule's usage hash, made once: it covers the whole permission, and many calls may stand under one."""
+        key = permission_index, rule_index
+        if key not in self._hashes:
+            self._hashes[key] = session.permissions[permission_index].usage_hash(self.signer, rule_index)
+        return self._hashes[key]
 
     @property
     def totals(self) -> list[UsageLimit]:
