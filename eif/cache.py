@@ -1,4 +1,4 @@
-"""Where downloads and builds are kept: outside the checkout, each under a key of its inputs. Removing it costs time only.
+"""Where downloads and builds are kept: outside the checkout, each under a key of its inputs. Removing it costs time.
 
 `$XDG_CACHE_HOME/chancery`, else `~/.cache/chancery`. What is taken from it is verified anew by its hash, or was made
 from inputs whose hashes are its name.

@@ -65,6 +65,9 @@ TEXTS: Final[dict[str, str]] = {
     "output-unwritable": "The output cannot be written.",
     # --- packages and builds ---
     "lock-malformed": "The lock of packages is not in its form.",
+    "config-size": "The measured configuration is empty or too large.",
+    "allow-list-malformed": "The allow-list of the root file system is not in its form.",
+    "rootfs-stranger": "A file that the allow-list does not name would get into the image.",
     "lock-unresolved": "Debian's package manager cannot resolve the set of packages.",
     "package-unavailable": "A pinned package cannot be fetched.",
     "package-hash": "The mirror sent something else under the name of a pinned package.",

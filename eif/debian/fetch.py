@@ -46,7 +46,11 @@ def configured_mirrors() -> dict[str, str]:
     """Base URL of each archive, from apt's own configuration; archives that it does not name are left out."""
     try:
         done = subprocess.run(
-            ["apt-get", "indextargets", "--format", "$(REPO_URI)"], capture_output=True, text=True, check=True, timeout=30
+            ["apt-get", "indextargets", "--format", "$(REPO_URI)"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
         )
     except (OSError, subprocess.SubprocessError):
         return {}

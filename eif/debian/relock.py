@@ -39,13 +39,12 @@ class PrivateApt:
         if chosen.packages:
             simulated = self._run("apt-get", "install", "--simulate", "--yes", *chosen.packages)
             names += [f"{match[1]}={match[2]}" for match in map(_INSTALL.match, simulated.splitlines()) if match]
-        files = [self._package(name) for name in names]
-        return [*files, *(self._source(name) for name in chosen.sources)]
+        return [*self._packages(names), *(self._source(name) for name in chosen.sources)]
 
-    def _package(self, name: str) -> Pinned:
-        stanza = self._run("apt-cache", "show", "--no-all-versions", name)
-        fields = dict(re.findall(r"^(Filename|Size|SHA256): (\S+)$", stanza, re.MULTILINE))
-        return _pinned(fields["SHA256"], fields["Size"], fields["Filename"])
+    def _packages(self, names: Sequence[str]) -> list[Pinned]:
+        stanzas = self._run("apt-cache", "show", "--no-all-versions", *names).strip().split("\n\n")
+        found = [dict(re.findall(r"^(Filename|Size|SHA256): (\S+)$", stanza, re.MULTILINE)) for stanza in stanzas]
+        return [_pinned(fields["SHA256"], fields["Size"], fields["Filename"]) for fields in found]
 
     def _source(self, name: str) -> Pinned:
         stanza = self._run("apt-cache", "showsrc", "--only-source", name).split("\n\n")[0]

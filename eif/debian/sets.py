@@ -6,7 +6,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class PackageSet:
-    """`suites`: where packages are taken from, newest version first. `sources`: source packages, their upstream part."""
+    """`suites`: where packages are taken from, newest first. `sources`: source packages, their upstream part."""
 
     packages: tuple[str, ...]
     suites: tuple[str, ...] = ("trixie", "trixie-updates", "trixie-security")
@@ -23,7 +23,9 @@ _C: Final = ("binutils", "bison", "flex", "gcc-14", "make", "perl-base")
 SETS: Final = {
     # What is inside the image: the interpreter, and the libraries that it and the wheels load.
     "image": PackageSet(packages=("libgcc-s1", "libpython3.13-stdlib", "python3.13-minimal")),
-    # The kernel's source and what compiles kernel and init.
+    # What compiles init: statically, with a small C library.
+    "init": PackageSet(packages=("binutils", "dash", "gcc-14", "musl-tools")),
+    # The kernel's source and what compiles it.
     "kernel": PackageSet(
         packages=(*_SHELL, *_C, "bc", "cpio", "libelf-dev", "libssl-dev", "musl-tools", "python3-minimal", "zstd"),
         alone=("linux-source-6.12",),

@@ -1,0 +1,108 @@
+"""The part of the root file system that is not ours: interpreter, libraries, packages. Kept in the cache.
+
+Everything is compiled by the image's own interpreter, and the modules of others are there in compiled form only: half
+the size, and a start without compiling.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from eif.cache import built, cache_folder, key_of
+from eif.debian.build_root import ConfinedRoot, unpack_packages
+from eif.debian.fetch import Say, fetch
+from eif.debian.lock import LOCKS
+from eif.debian.lock import read_lock as read_debian_lock
+from eif.rootfs import allow_list, wheels
+
+PACKAGES: Final = "usr/lib/python3/dist-packages"
+INTERPRETER: Final = "/usr/bin/python3.13"
+_RECIPE: Final = "2"
+_ROOT: Final = "root"
+_COMPILER: Final = "compiler"
+_LINKS: Final = {"usr/bin/python3": "python3.13"}
+_LIBRARIES: Final = ("usr/lib/python3.13", PACKAGES)
+# Unchecked: the modules' times and sources decide nothing. The seed is fixed since sets are stored in its order.
+_COMPILE: Final = (
+    INTERPRETER, "-I", "-B", "-m", "compileall", "-q", "-f", "-j", "1", "--invalidation-mode", "unchecked-hash",
+)  # fmt: skip
+_ENVIRONMENT: Final = {"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "1704067200"}
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """`root`: what goes into the image. `compiler`: the whole interpreter, with what compiles modules."""
+
+    root: Path
+    compiler: Path
+
+
+def build_base(say: Say) -> Base:
+    """The interpreter and all packages; half a minute if they are not in the cache.
+
+    `EifError` with one of the package and build codes.
+    """
+    inputs = ((LOCKS / "image.lock").read_bytes(), wheels.LOCK.read_bytes(), allow_list.FILE.read_bytes())
+    key = key_of(*inputs, repr((_COMPILE, _ENVIRONMENT, _LINKS)), _RECIPE)
+    folder = built("rootfs", key, lambda work: _build(work, say))
+    return Base(folder / _ROOT, folder / _COMPILER)
+
+
+def compile_modules(root: ConfinedRoot, *folders: str, beside_source: bool) -> None:
+    """Compile all modules below `folders` of `root` with its interpreter; `beside_source`: `x.pyc` in place of `x.py`."""
+    root.run(*_COMPILE, *(["-b"] if beside_source else []), *(f"/{name}" for name in folders), environment=_ENVIRONMENT)
+
+
+def _build(folder: Path, say: Say) -> None:
+    full = folder / _COMPILER
+    full.mkdir()
+    pinned = read_debian_lock("image")
+    unpack_packages(full, zip(pinned, fetch(pinned, say), strict=True))
+    _unpack_wheels(full / PACKAGES, say)
+    for link, target in _LINKS.items():
+        if not (full / link).is_symlink():
+            (full / link).symlink_to(target)
+    for name in ("proc", "dev"):
+        (full / name).mkdir(exist_ok=True)
+    say("compiling the packages")
+    root = ConfinedRoot(full, cache_folder("logs") / "rootfs.log")
+    _leave_out_sources_that_do_not_compile(full)
+    compile_modules(root, *_LIBRARIES, beside_source=True)
+    _select(full, folder / _ROOT)
+    shutil.rmtree(full / PACKAGES)
+
+
+def _unpack_wheels(target: Path, say: Say) -> None:
+    pinned = wheels.read_lock()
+    for path in wheels.fetch_wheels(pinned, say):
+        for name, content in wheels.members(path):
+            file = target / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+
+
+def _leave_out_sources_that_do_not_compile(root: Path) -> None:
+    """Tests of syntax errors; the allow-list has none of these folders."""
+    for folder in (root / "usr/lib/python3.13/test", root / "usr/lib/python3.13/lib2to3"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _select(full: Path, target: Path) -> None:
+    """Link what the allow-list allows from `full` to `target`."""
+    allowed = allow_list.allow_list()
+    for path in files_below(full):
+        name = path.relative_to(full).as_posix()
+        if allowed.allows(name):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            os.link(path, target / name, follow_symlinks=False)
+
+
+def files_below(root: Path) -> Iterator[Path]:
+    """All files and links below `root`, in a fixed order; links are not followed."""
+    for folder, folders, names in os.walk(root):
+        folders.sort()
+        links = [name for name in folders if (Path(folder) / name).is_symlink()]
+        yield from (Path(folder) / name for name in sorted([*names, *links]))
