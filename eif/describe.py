@@ -115,7 +115,7 @@ def _certificate(signer: Signer) -> dict[str, Any]:
     certificate = signer.certificate
     oid = certificate.signature_algorithm_oid
     return {
-        "IssuerName": dict(sorted(map(_attribute, certificate.issuer))),
+        "IssuerName": dict(sorted(dict(map(_attribute, certificate.issuer)).items())),
         "Algorithm": _ALGORITHMS.get(oid, oid.dotted_string),
         "NotBefore": _time(certificate.not_valid_before_utc),
         "NotAfter": _time(certificate.not_valid_after_utc),

@@ -49,10 +49,9 @@ class Metadata:
         """The section's bytes: nitro-cli's members and order, no spaces, members of own JSON sorted."""
         value = {name: getattr(self, field) for field, name in _NAMES.items()}
         value["BuildMetadata"] = {name: getattr(self, field) for field, name in _BUILD.items()}
-        value |= {"DockerInfo": _ordered(self.docker_info), "CustomMetadata": _ordered(self.custom)}
         try:
-            text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-            data = text.encode()
+            value |= {"DockerInfo": _ordered(self.docker_info), "CustomMetadata": _ordered(self.custom)}
+            data = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
         except (TypeError, ValueError, RecursionError):
             raise EifError("metadata-malformed", "not JSON") from None
         parse_metadata(data)  # what is written can be read

@@ -49,7 +49,8 @@ def measure(image: ImageFile, one_line: OneLine = False) -> None:
     from eif.reader import opened
 
     with opened(image) as stream:
-        _print({"Measurements": measurements.measure(stream).to_json()}, one_line)
+        measured = measurements.measure(stream)
+    _print({"Measurements": measured.to_json()}, one_line)
 
 
 def sign(

@@ -190,7 +190,7 @@ def test_metadata_at_their_cap_are_read_and_written_and_beyond_are_refused() -> 
         replace(CLAIMS, custom="a" * (room + 1)).encode()
 
 
-@pytest.mark.parametrize("value", [object(), float("nan"), {"a": b"bytes"}, {1}])
+@pytest.mark.parametrize("value", [object(), float("nan"), {"a": b"bytes"}, {1}, {1: 2, "a": 3}, "\ud800"])
 def test_what_is_no_json_is_not_written(value: Any) -> None:
     with pytest.raises(EifError, match="metadata-malformed"):
         replace(CLAIMS, custom=value).encode()
