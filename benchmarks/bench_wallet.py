@@ -73,7 +73,7 @@ def _hashed(run: Callable[[], object]) -> list[bytes]:
 @contextmanager
 def _recording() -> Iterator[list[bytes]]:
     found: list[bytes] = []
-    originals = [module.keccak256 for module in _HASHING]  # type: ignore[attr-defined]
+    originals = [module.keccak256 for module in _HASHING]
 
     def record(data: bytes) -> bytes:
         found.append(data)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from eth_abi import decode, encode
+from eth_abi.abi import decode, encode
 
 from evm.address import ZERO_ADDRESS, checksum
 from evm.errors import EvmError

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from evm.address import ZERO_ADDRESS
 from evm.keccak import keccak256
 from evm.wallet.errors import WalletError
 from evm.wallet.operation_hash import Operation
@@ -30,8 +31,8 @@ def judge(vector: dict[str, Any], chain: TestChain) -> None:
     wallet = Wallet(B(vector["wallet"]), vector["chainId"], B(vector["imageHash"]))
     data = B(vector["signature"])
     if "Static" in vector["error"]:
-        payload = parse_packed_calls(B(vector["packed"]), wallet.address)
-        operation = Operation(payload, wallet.address, wallet.chain_id)
+        calls = parse_packed_calls(B(vector["packed"]), wallet.address)
+        operation = Operation(calls, wallet.address, wallet.chain_id)
         verify_static_signature(data, operation, chain, caller=WALLET, now_s=vector["timestamp"])
     elif vector["entry"] == "execute":
         verify_execution(B(vector["packed"]), data, wallet, chain, next_nonce=0)
@@ -48,7 +49,7 @@ def test_signature_that_the_wallet_refuses(vector: dict[str, Any]) -> None:
     if "another caller" in vector["note"]:
         chain.approval = StaticApproval(B("0x" + "bb" * 20), NOW_S + 1)
     elif "expired" in vector["note"]:
-        chain.approval = StaticApproval(bytes(20), NOW_S)
+        chain.approval = StaticApproval(ZERO_ADDRESS, NOW_S)
     with pytest.raises(WalletError) as caught:
         judge(vector, chain)
     if vector["error"] == "not valid":

@@ -237,7 +237,7 @@ def test_bundles_differ_by_each_of_their_parts() -> None:
 
 
 def test_bundle_is_the_hash_of_its_abi_encoding() -> None:
-    from eth_abi import encode
+    from eth_abi.abi import encode
 
     call = LegacyCall(WALLET, 7, b"\x01" * 33, gas_limit=9, delegate_call=True, revert_on_error=False)
     row = (True, False, 9, WALLET, 7, b"\x01" * 33)

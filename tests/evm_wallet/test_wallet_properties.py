@@ -2,12 +2,14 @@
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evm.address import Address
 from evm.errors import EvmError
 from evm.keccak import keccak256
 from evm.message import PersonalMessage
@@ -78,7 +80,7 @@ PREFIXES = {
     NestedLeaf: b"Sequence nested config:\n",
 }
 KEY_ADDRESSES = [address_of(key) for key in KEYS[:4]]
-MODULE, CONTRACT = b"\xdd" * 20, b"\xcc" * 20
+MODULE, CONTRACT = Address(b"\xdd" * 20), Address(b"\xcc" * 20)
 
 payloads: st.SearchStrategy[Payload] = (
     calls_payloads
@@ -237,7 +239,7 @@ def test_packed_calls_survive(payload: CallsPayload, minimal: bool, self_address
 def test_payload_survives_json_and_its_document_has_its_digest(
     payload: Payload, parents: list[Any], chain_id: int
 ) -> None:
-    payload = type(payload)(*[getattr(payload, name) for name in payload.__slots__[:-1]], tuple(parents))  # type: ignore[arg-type]
+    payload = replace(payload, parent_wallets=tuple(parents))
     assert parse_payload(payload_to_json(payload)) == payload
     if isinstance(payload, DigestPayload):
         with pytest.raises(WalletError, match="wallet-digest-has-no-document"):

@@ -5,7 +5,7 @@ from typing import Any
 import coincurve
 import pytest
 
-from evm.address import checksum
+from evm.address import ZERO_ADDRESS, checksum
 from evm.keccak import keccak256
 from evm.message import PersonalMessage
 from evm.typed_data import parse_typed_data
@@ -76,7 +76,7 @@ def operation(vector: Vector) -> Operation:
 def handed_over(vector: Vector) -> LeafSignature:
     """A leaf signature of a vector in the hand-over form."""
     kind = vector["type"]
-    body = {name: vector[name] for name in ("type", "r", "s", "yParity", "data") if name in vector}
+    body: Vector = {name: vector[name] for name in ("type", "r", "s", "yParity", "data") if name in vector}
     if kind in ("erc1271", "sapient", "sapient_compact"):
         body["address"] = vector["address"]
     owner = "imageHash" if kind.startswith("sapient") else "address"
@@ -176,12 +176,12 @@ def test_document_of_a_payload_has_its_digest(vector: Vector) -> None:
 def test_packed_calls(vector: Vector) -> None:
     payload = parse_payload(vector["payload"])
     assert isinstance(payload, CallsPayload)
-    wallet = vector["self"] and B(vector["self"])
+    wallet = B(vector["self"]) if vector["self"] else None
     assert pack_calls(payload, wallet) == B(vector["encoded"])
-    minimal = B(vector.get("minimal", vector["encoded"]))
+    minimal = B(vector.get("minimal") or vector["encoded"])
     assert pack_calls(payload, wallet, minimal=True) == minimal
     for packed in (B(vector["encoded"]), minimal):
-        assert parse_packed_calls(packed, wallet or bytes(20)) == payload
+        assert parse_packed_calls(packed, wallet or ZERO_ADDRESS) == payload
 
 
 @each("ecdsa")

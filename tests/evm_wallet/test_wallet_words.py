@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from evm.address import ZERO_ADDRESS, checksum
+from evm.address import ZERO_ADDRESS, Address, checksum
 from evm.wallet.configuration import Configuration
 from evm.wallet.default_wallet import DEFAULT_GUARD, Module, default_configuration
 from evm.wallet.topology import (
@@ -28,7 +28,7 @@ NAMES = {LOGIN: "login", DEVICE: "device"}
 
 
 def test_new_wallet_is_read_line_by_line() -> None:
-    sessions = Module(b"\x01" * 20, b"\x02" * 32)
+    sessions = Module(Address(b"\x01" * 20), b"\x02" * 32)
     found = default_configuration(
         [SignerLeaf(LOGIN, 1)], [SignerLeaf(DEVICE, 1)], guard=DEFAULT_GUARD, sessions=sessions
     )

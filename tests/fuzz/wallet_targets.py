@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from evm.address import Address
 from evm.errors import EvmError
 from evm.wallet.configuration import Configuration
 from evm.wallet.configuration_json import (
@@ -47,7 +48,7 @@ JSON_REFUSAL = (EvmError, ProtocolError)
 WORD = b"\x01" * 32
 TREE = Branch(NestedLeaf(two_of_two().topology, 2, 1), Branch(SapientLeaf(WALLET, 255, WORD), SubdigestLeaf(WORD)))
 WHOLE = Configuration(2, 7, TREE, WALLET)
-CALLS = CallsPayload((Call(WALLET, 1, b"data", 2), Call(bytes(20), data=b"more")), 3, 4)
+CALLS = CallsPayload((Call(WALLET, 1, b"data", 2), Call(Address(bytes(20)), data=b"more")), 3, 4)
 CHAIN = TestChain()
 
 
@@ -150,7 +151,9 @@ TARGETS = {
             for payload in (CALLS, RecoveryPayload(MessagePayload(b"text")), ConfigUpdatePayload(WORD, (WALLET,)))
         ],
     ),
-    "wallet_packed_calls": Target(_packed, REFUSAL, lambda: [pack_calls(CALLS, WALLET, minimal=m) for m in (0, 1)]),
+    "wallet_packed_calls": Target(
+        _packed, REFUSAL, lambda: [pack_calls(CALLS, WALLET, minimal=m) for m in (False, True)]
+    ),
     "wallet_signature": Target(
         _signature,
         REFUSAL,
