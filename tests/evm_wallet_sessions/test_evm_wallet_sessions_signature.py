@@ -4,25 +4,29 @@ from dataclasses import replace
 
 import pytest
 
+from evm.address import checksum
 from evm.wallet.operation_hash import Operation, operation_hash
-from evm.wallet.payload import Call, CallsPayload
+from evm.wallet.payload import Call, CallsPayload, MessagePayload
 from evm.wallet.sessions import session_sig
 from evm.wallet.sessions.assembly import assemble
 from evm.wallet.sessions.call_hash import call_hash
 from evm.wallet.sessions.chain_state import SESSION_MANAGER
 from evm.wallet.sessions.configuration import Branch, IdentitySigner, add, image_hash
+from evm.wallet.sessions.explain import explain_signature
 from evm.wallet.sessions.permission import Permission
 from evm.wallet.sessions.session_manager import SessionManager, verify_session
 from evm.wallet.sessions.session_sig import parse_session_signature
 
 from .samples import (
     ANY,
+    APP,
     BOB,
     CALL,
     CHAIN_ID,
     DAPP,
     IDENTITY,
     OTHER,
+    SPEND,
     STRANGER,
     WALLET,
     attestation,
@@ -30,10 +34,12 @@ from .samples import (
     check,
     explicit,
     implicit,
+    increment,
     refused,
     session,
     signed,
     state,
+    transfer,
     tree,
 )
 
@@ -174,3 +180,28 @@ def test_module_refuses_while_a_target_has_not_answered() -> None:
         SessionManager(state()).recover(operation, signature.encoded)
     answered = state(implicit_results={0: attestation().magic(WALLET)})
     assert SessionManager(answered).recover(operation, signature.encoded) == image_hash(tree())
+
+
+def test_signature_in_words() -> None:
+    payload = CallsPayload((increment((SPEND.usage_hash(APP.address, 1), 5)), transfer(5), CALL))
+    calls = [explicit(payload, 0, 0), explicit(payload, 1, 0), implicit(payload, 2)]
+    first, second, third = explain_signature(assemble(tree(), calls), Operation(payload, WALLET, CHAIN_ID))
+    key = checksum(APP.address)
+    assert first.startswith(
+        f"Call 1: Write down what the sessions have used; by the key {key}, under permission 1 for 0x"
+    )
+    assert "Call 2: Transfer 5 base units of token" in second
+    assert "the function 0xa9059cbb; at most 1000 over all calls in bytes 36 to 67" in second
+    assert third.endswith(
+        f'by the key {key}, attested by {checksum(IDENTITY.address)} for the application at "https://dapp.example/"'
+    )
+
+
+def test_words_say_what_is_missing() -> None:
+    payload = CallsPayload((CALL,))
+    signature, operation = signed(payload, 77), Operation(payload, WALLET, CHAIN_ID)
+    assert explain_signature(signature, operation)[0].endswith("under permission 78, WHICH IT DOES NOT HAVE")
+    stranger = replace(signature, calls=signed(payload, 1, of=tree(session(STRANGER)), key=STRANGER).calls)
+    assert explain_signature(stranger, operation)[0].endswith("WHICH HAS NO SESSION here")
+    with refused("InvalidPayloadKind"):
+        explain_signature(signature, Operation(MessagePayload(b""), WALLET, CHAIN_ID))

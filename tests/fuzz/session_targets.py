@@ -7,12 +7,15 @@ from evm.errors import EvmError
 from evm.wallet import attestation
 from evm.wallet.operation_hash import Operation
 from evm.wallet.payload import Call, CallsPayload
+from evm.wallet.recovery import service_json as recovery_service
 from evm.wallet.recovery import tree as recovery_tree
 from evm.wallet.recovery import tree_encoding as recovery
 from evm.wallet.recovery import words as recovery_words
 from evm.wallet.recovery.queue import QueueRequest, verify_queue_request
 from evm.wallet.sessions import configuration, permission, session_json, tree_encoding, words
+from evm.wallet.sessions import service_json as session_service
 from evm.wallet.sessions.assembly import assemble
+from evm.wallet.sessions.explain import explain_signature
 from evm.wallet.sessions.session_manager import verify_session
 from evm.wallet.sessions.session_sig import parse_session_signature
 from evm.wallet.sessions.usage_limits import encode_increment, parse_increment
@@ -72,7 +75,8 @@ def _signature(payload: CallsPayload) -> Callable[[bytes], object]:
     def run(data: bytes) -> object:
         signature = parse_session_signature(data)
         _same(signature, parse_session_signature(signature.encoded))
-        return verify_session(signature, Operation(payload, samples.WALLET, samples.CHAIN_ID), samples.state())
+        operation = Operation(payload, samples.WALLET, samples.CHAIN_ID)
+        return explain_signature(signature, operation), verify_session(signature, operation, samples.state())
 
     return run
 
@@ -110,6 +114,11 @@ TARGETS = {
         JSON,
         lambda: [encoded(session_json.tree_to_json(samples.tree(samples.session(), blacklist=[samples.BOB])))],
     ),
+    "session_tree_service": Target(
+        _from_json(session_service.tree_from_service, session_service.tree_to_service, _tree),
+        JSON,
+        lambda: [encoded(session_service.tree_to_service(samples.tree(samples.session(), blacklist=[samples.BOB])))],
+    ),
     "session_permissions": Target(
         _survives(permission.parse_permissions, lambda found: found.encoded, words.session_words),
         EVM,
@@ -137,6 +146,11 @@ TARGETS = {
         _from_json(recovery.tree_from_json, recovery.tree_to_json, _recovery),
         JSON,
         lambda: [encoded(recovery.tree_to_json(RECOVERY))],
+    ),
+    "recovery_tree_service": Target(
+        _from_json(recovery_service.tree_from_service, recovery_service.tree_to_service, _recovery),
+        JSON,
+        lambda: [encoded(recovery_service.tree_to_service(RECOVERY))],
     ),
     "recovery_queue": Target(_queue, EVM, _queue_signatures),
 }

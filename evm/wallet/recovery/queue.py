@@ -11,13 +11,13 @@ from typing import Final
 from evm.address import Address
 from evm.wallet.abi import dynamic, encode, selector, word
 from evm.wallet.compact import COMPACT_BYTES, recover_compact
+from evm.wallet.context import EXTENSIONS
 from evm.wallet.decoded import payload_abi
 from evm.wallet.errors import require
 from evm.wallet.operation_hash import RecoveryPayload, operation_hash
 from evm.wallet.payload import Payload
 
-RECOVERY_MODULE: Final = Address(bytes.fromhex("000000000000ab36d17eb1150116371520565205"))
-"""Of Rc5."""
+RECOVERY_MODULE: Final = EXTENSIONS["Rc5"].recovery
 MAX_SIGNATURE_BYTES: Final = 32 * 1024  # own choice; longer than 64 only where the key is a contract (ERC-1271)
 
 _CODE: Final = "wallet-recovery"

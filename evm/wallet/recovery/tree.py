@@ -20,7 +20,7 @@ MAX_DEPTH: Final = 32  # what the client library takes for safe in any tree of a
 DEFAULT_DELTA_TIME_S: Final = 2_592_000  # 30 days: what the client library gives a new wallet's device
 
 _CODE: Final = "wallet-recovery-tree"
-_LEAF: Final = b"Sequence recovery leaf:\n"
+LEAF_PREFIX: Final = b"Sequence recovery leaf:\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,14 @@ class RecoveryLeaf:
         require(0 <= self.min_timestamp_s <= UINT64_MAX, f"{_CODE}-min-timestamp")
 
     @property
+    def preimage(self) -> bytes:
+        """What is hashed: a prefix, the address, both times as words."""
+        return LEAF_PREFIX + self.signer + word(self.required_delta_s) + word(self.min_timestamp_s)
+
+    @property
     def hash(self) -> bytes:
         """The leaf's hash."""
-        return keccak256(_LEAF + self.signer + word(self.required_delta_s) + word(self.min_timestamp_s))
+        return keccak256(self.preimage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from typing import Final
 
 from evm.address import Address
 from evm.fields import UINT64_MAX, UINT256_MAX
+from evm.wallet.context import EXTENSIONS
 from evm.wallet.errors import require
 
-SESSION_MANAGER: Final = Address(bytes.fromhex("00000000000030bcc832f7d657f50d6be35c92b3"))
+SESSION_MANAGER: Final = EXTENSIONS["Rc5"].sessions
 """Of Rc4 and Rc5. Older ones signed hashes that hold for other wallets, too, and are not served."""
 
 

@@ -77,16 +77,22 @@ Tree: TypeAlias = Leaf | Branch
 def image_hash(tree: Tree) -> bytes:
     """The root hash: what the session contract answers, and what the wallet's configuration holds."""
     match tree:
-        case SessionPermissions():
-            return keccak256(bytes([FLAG_PERMISSIONS]) + tree.encoded)
-        case Blacklist():
-            return keccak256(bytes([FLAG_BLACKLIST]) + b"".join(tree.addresses))
-        case IdentitySigner():
-            return keccak256(bytes([FLAG_IDENTITY_SIGNER]) + tree.address)
         case Node():
             return tree.hash
         case Branch():
             return reduce(lambda left, right: keccak256(left + right), map(image_hash, tree.children))
+    return keccak256(leaf_preimage(tree))
+
+
+def leaf_preimage(leaf: SessionPermissions | Blacklist | IdentitySigner) -> bytes:
+    """What is hashed for a leaf: its kind in one byte, and its packed form. A blacklist has no count here."""
+    match leaf:
+        case SessionPermissions():
+            return bytes([FLAG_PERMISSIONS]) + leaf.encoded
+        case Blacklist():
+            return bytes([FLAG_BLACKLIST]) + b"".join(leaf.addresses)
+        case IdentitySigner():
+            return bytes([FLAG_IDENTITY_SIGNER]) + leaf.address
 
 
 def leaves(tree: Tree) -> Iterator[Leaf]:

@@ -61,7 +61,7 @@ def verify_session(signature: SessionSignature, operation: Operation, state: Cha
     """The session that allows `operation`; `WalletError` with the contract's reason otherwise."""
     require(operation.chain_id == state.chain_id, f"{_CODE}-state")
     calls = validate_payload(operation.payload)
-    found = recover_session_signature(signature, operation, calls)
+    found = recover_session_signature(signature, operation)
     tracker = UsageTracker(state.usage)
     open_requests = []
     for index, (call, by) in enumerate(zip(calls.calls, found.calls, strict=True)):

@@ -122,10 +122,9 @@ def parse_session_signature(data: bytes) -> SessionSignature:
     return SessionSignature(tree, attestations, calls)
 
 
-def recover_session_signature(
-    signature: SessionSignature, operation: Operation, payload: CallsPayload
-) -> RecoveredSignature:
-    """Who signed what; `WalletError` where the contract could not make sense of it. `payload` is the operation's."""
+def recover_session_signature(signature: SessionSignature, operation: Operation) -> RecoveredSignature:
+    """Who signed what; `WalletError` where the contract could not make sense of it."""
+    calls = operation.payload.calls if isinstance(operation.payload, CallsPayload) else ()
     found = list(leaves(signature.tree))
     identities = [leaf.address for leaf in found if isinstance(leaf, IdentitySigner)]
     blacklists = [leaf for leaf in found if isinstance(leaf, Blacklist)]
@@ -135,7 +134,7 @@ def recover_session_signature(
         by = recover_compact(each.signature, each.attestation.hash)
         require(by == identities[0], f"{_CODE}-identity-signer", _IDENTITY)
     require(bool(blacklists) or not signature.attestations, f"{_CODE}-no-blacklist", "InvalidBlacklist")
-    require(len(signature.calls) == len(payload.calls), f"{_CODE}-calls", _LENGTH)
+    require(len(signature.calls) == len(calls), f"{_CODE}-calls", _LENGTH)
     digest = operation.digest
     return RecoveredSignature(
         image_hash=image_hash(signature.tree),
