@@ -14,6 +14,7 @@ from evm.keccak import keccak256
 from evm.signature import Signature
 from evm.wallet.compact import to_compact
 from evm.wallet.errors import WalletError, require
+from evm.wallet.operation_hash import SessionImplicitAuthorize
 from evm.wallet.reader import Reader
 from evm.wallet.values import HASH_BYTES, parse_decimal, to_hex
 
@@ -173,6 +174,16 @@ def attestation_from_json(value: object) -> Attestation:
         ),
         auth_data=AuthData(url, parse_decimal(auth_data["issuedAt"], f"{_CODE}-issued-at", most=UINT64_MAX)),
     )
+
+
+def implicit_authorize_from_json(value: object) -> SessionImplicitAuthorize:
+    """What an identity signer is asked to approve: `{"type", "sessionAddress", "attestation"}`, both naming one key."""
+    found = members(value, required=("type", "sessionAddress", "attestation"), code=_CODE)
+    require(found["type"] == "session-implicit-authorize", f"{_CODE}-type")
+    session = parse_address(found["sessionAddress"], f"{_CODE}-session")
+    attestation = attestation_from_json(found["attestation"])
+    require(session == attestation.approved_signer, f"{_CODE}-session")
+    return SessionImplicitAuthorize(session, attestation)
 
 
 def _read_auth_data(reader: Reader) -> AuthData:

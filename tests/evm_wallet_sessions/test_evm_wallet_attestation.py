@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evm.address import checksum
 from evm.errors import EvmError
 from evm.wallet import attestation as format_
 from evm.wallet.attestation import (
     Attestation,
     AuthData,
     attestation_from_json,
+    implicit_authorize_from_json,
     parse_attestation,
     validate_age,
     verify_attestation,
@@ -126,3 +128,17 @@ def test_fields_have_one_size(changes: dict[str, Any]) -> None:
 def test_json_that_is_no_attestation(changes: dict[str, Any]) -> None:
     with pytest.raises(EvmError):
         attestation_from_json(attestation().as_json() | changes)
+
+
+def test_request_to_approve_an_implicit_session_names_one_key() -> None:
+    found = attestation()
+    request = {
+        "type": "session-implicit-authorize",
+        "sessionAddress": checksum(found.approved_signer),
+        "attestation": found.as_json(),
+    }
+    approval = implicit_authorize_from_json(request)
+    assert (approval.session, approval.attestation) == (found.approved_signer, found)
+    for changes in ({"sessionAddress": checksum(STRANGER.address)}, {"type": "message"}, {"more": 1}):
+        with pytest.raises(EvmError, match="wallet-attestation"):
+            implicit_authorize_from_json(request | changes)

@@ -145,6 +145,17 @@ def test_tree_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         parse_tree(data)
 
 
+def test_depth_is_refused_before_it_is_followed() -> None:
+    data, value = encode_tree(NODE), tree_to_json(NODE)
+    for _ in range(900):
+        data = encode_tree(NODE) + b"\x04" + len(data).to_bytes(3, "big") + data
+        value = [tree_to_json(NODE), value]
+    with refused(None, "wallet-recovery-tree-depth"):
+        parse_tree(data)
+    with refused(None, "wallet-recovery-tree-branch"):
+        tree_from_json(value)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

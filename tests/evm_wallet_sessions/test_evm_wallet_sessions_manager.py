@@ -209,6 +209,13 @@ def test_cumulative_rule_whose_value_is_zero_is_listed_all_the_same() -> None:
         check(signed(empty, 0, 0), empty)
 
 
+def test_sum_beyond_a_word_is_a_panic_before_it_is_compared() -> None:
+    used = {RULE_USAGE: 2**256 - 1}
+    payload = spend(1, totals=0)
+    with refused("Panic"):
+        check(signed(payload, 0, 0), payload, usage=used)
+
+
 def test_sum_beyond_a_word_is_a_panic() -> None:
     open_ended = ParameterRule(ParameterOperation.GREATER_THAN_OR_EQUAL, 0, 36, cumulative=True)
     greedy = tree(session(permissions=(Permission(TOKEN, (open_ended,)),)))
@@ -315,6 +322,22 @@ def test_planned_increment_is_the_one_that_is_demanded() -> None:
     assert increment_call([PlannedCall(CALL, session(), 1)], APP.address, state()) is None
     with refused("InvalidPermission"):
         increment_call([PlannedCall(transfer(1001), session(), 0)], APP.address, state())
+
+
+def test_planned_increment_knows_its_signer_and_one_session_of_each_key() -> None:
+    with refused(None, "wallet-session-increment-signer"):
+        increment_call([PlannedCall(CALL, session(), 1)], OTHER.address, state())
+    twice = [PlannedCall(CALL, session(), 1), PlannedCall(CALL, session(value_limit=0), 1)]
+    with refused(None, "wallet-session-signer-twice"):
+        increment_call(twice, APP.address, state())
+
+
+def test_permissions_of_one_key_count_each_for_itself() -> None:
+    second = Permission(TOKEN, (selector_rule(TRANSFER), at_most(5)))
+    both = tree(session(permissions=(SPEND, second)))
+    limits = ((RULE_USAGE, 1000), (second.usage_hash(APP.address, 1), 5))
+    payload = CallsPayload((increment(*limits), transfer(1000), transfer(5)))
+    check(signed(payload, 0, 0, 1, of=both), payload, of=both)
 
 
 def test_usage_never_decreases() -> None:

@@ -28,6 +28,7 @@ from .samples import (
     OTHER,
     SPEND,
     STRANGER,
+    TOKEN,
     WALLET,
     attestation,
     attested,
@@ -96,7 +97,7 @@ def test_number_of_call_signatures_is_the_number_of_calls() -> None:
 def test_garbage_for_a_call_signature_is_nobody() -> None:
     payload = CallsPayload((CALL,))
     signature = signed(payload, 1)
-    with refused("InvalidSessionSigner"):
+    with refused("InvalidSessionSigner", "wallet-session-signature-signer"):
         check(replace(signature, calls=(replace(signature.calls[0], signature=bytes(64)),)), payload)
 
 
@@ -188,10 +189,10 @@ def test_signature_in_words() -> None:
     first, second, third = explain_signature(assemble(tree(), calls), Operation(payload, WALLET, CHAIN_ID))
     key = checksum(APP.address)
     assert first.startswith(
-        f"Call 1: Write down what the sessions have used; by the key {key}, under permission 1 for 0x"
+        f"Call 1: Write down what the sessions have used; by the key {key}, under permission 1, for 0x"
     )
     assert "Call 2: Transfer 5 base units of token" in second
-    assert "the function 0xa9059cbb; at most 1000 over all calls in bytes 36 to 67" in second
+    assert second.endswith(f"under permission 1, for {checksum(TOKEN)}, with 2 rules")
     assert third.endswith(
         f'by the key {key}, attested by {checksum(IDENTITY.address)} for the application at "https://dapp.example/"'
     )

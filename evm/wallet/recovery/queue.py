@@ -10,7 +10,7 @@ from typing import Final
 
 from evm.address import Address
 from evm.wallet.abi import dynamic, encode, selector, word
-from evm.wallet.compact import COMPACT_BYTES, recover_compact
+from evm.wallet.compact import recover_compact
 from evm.wallet.context import EXTENSIONS
 from evm.wallet.decoded import payload_abi
 from evm.wallet.errors import require
@@ -78,7 +78,7 @@ def verify_queue_request(
     require(any(request.signer), f"{_CODE}-signer")
     require(len(signature) <= MAX_SIGNATURE_BYTES, f"{_CODE}-signature-bytes")
     digest = request.digest
-    by_key = len(signature) == COMPACT_BYTES and recover_compact(signature, digest) == request.signer
+    by_key = recover_compact(signature, digest) == request.signer
     accepted = by_key or (contract_signature is not None and contract_signature(request.signer, digest, signature))
     require(accepted, f"{_CODE}-signature", "InvalidSignature")
     return VerifiedQueueRequest(request, signature)

@@ -63,7 +63,6 @@ def _read_items(reader: Reader, depth: int) -> Tree:
     children = []
     while not reader.ended:
         children.append(_read_item(reader, depth))
-    require(bool(children), f"{_CODE}-empty")
     return children[0] if len(children) == 1 else Branch(tuple(children))
 
 
