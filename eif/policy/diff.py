@@ -100,11 +100,11 @@ def _describe_rest(rest: frozenset[tuple[str, str]], everything: frozenset[tuple
 
 
 def _principals(statements: Iterable[Statement]) -> Mapping[str, str]:
-    """Label to ARN."""
+    """Label to what conditions and statements see of a caller."""
     found = {}
     for principal in (principal for statement in statements for principal in statement.principals):
-        if principal.kind == "AWS" and not principal.is_everybody and not principal.account_named:
-            found[principal.text] = principal.text
+        if not principal.is_everybody and not principal.account_named:
+            found[principal.text if principal.kind == "AWS" else f"{principal.kind} {principal.text}"] = principal.text
         if principal.account is not None:
             other = f"arn:aws:iam::{principal.account}:role/any-other-identity"
             found[f"any other identity of account {principal.account}"] = other

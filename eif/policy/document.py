@@ -67,13 +67,12 @@ class Statement:
         found = any(glob_match(action.lower(), pattern.lower()) for pattern in self.actions)
         return found != self.actions_negated
 
-    def names(self, arn: str) -> bool:
-        """Whether its principals include the identity `arn`, by itself or through its account."""
-        account = Principal("AWS", arn).account
+    def names(self, caller: str) -> bool:
+        """Whether its principals include a caller (an identity's ARN, a service), by itself or through its account."""
+        account = Principal("AWS", caller).account
         found = any(
-            principal.is_everybody or principal.text == arn or (account and principal.account_named == account)
+            principal.is_everybody or principal.text == caller or (account and principal.account_named == account)
             for principal in self.principals
-            if principal.kind == "AWS"
         )
         return found != self.principals_negated
 

@@ -128,6 +128,11 @@ RULES: Final[dict[str, Rule]] = {
         "KMS compares lower-case hex, and this operator heeds case: no document matches.",
         "Use StringEqualsIgnoreCase, and write lower case.",
     ),
+    "pcr-upper-case": Rule(
+        _W,
+        "This operator ignores case, but whoever compares texts, or changes the operator, sees another image.",
+        "Write lower-case hex, as documents have it.",
+    ),
     "pcr-operator": Rule(
         _E, "Registers are texts, and this operator does not compare texts.", "Use StringEqualsIgnoreCase."
     ),

@@ -74,8 +74,9 @@ def _check_registers(label: str, condition: Condition) -> Iterator[Finding]:
             yield Finding(label, "pcr-form", f"{condition.spelled}: {len(value)} characters")
         elif not value.strip("0"):
             yield Finding(label, "pcr-zero", condition.spelled)
-        elif value != value.lower() and not condition.operator.endswith("IgnoreCase"):
-            yield Finding(label, "pcr-case", condition.spelled)
+        elif value != value.lower():
+            ignored = condition.operator.endswith("IgnoreCase")
+            yield Finding(label, "pcr-upper-case" if ignored else "pcr-case", condition.spelled)
 
 
 def _check_end(label: str, condition: Condition, now: datetime) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """What one policy allows and another does not, in words."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,8 +51,6 @@ def test_upgrade_is_told_as_a_new_image_and_its_end_as_the_loss_of_the_old() -> 
 
 
 def test_end_of_a_retiring_image_is_told_with_its_time() -> None:
-    from dataclasses import replace
-
     ending = [image(PCRS_B), replace(image(PCRS_A), until="2027-01-31T00:00:00Z")]
     [change] = compare(policy(PCRS_B, PCRS_A), key_policy(HOLDER, ending))
     assert change == Change(False, ROLE, USED, f" {IMAGE_A}, {IN_CONTEXT} from 2027-01-31T00:00:00Z on")
@@ -93,6 +92,14 @@ def test_new_administrator_and_delegation_are_told_by_name() -> None:
         "any other identity of account 111111111111",
         "anybody of another account",
     }
+
+
+def test_service_of_aws_is_told_by_its_kind() -> None:
+    service = {"Service": "lambda.amazonaws.com"}
+    [change] = compare(policy(PCRS_A), allowing(Principal=service, Action="kms:DescribeKey"))
+    assert change.text == "Service lambda.amazonaws.com may kms:DescribeKey, whatever else holds."
+    [change] = compare(policy(PCRS_A), allowing(Principal=service, Action="kms:Decrypt"))  # Denies stop all but A
+    assert change.text == f"Service lambda.amazonaws.com may kms:Decrypt {IMAGE_A}."
 
 
 def test_other_way_round_loses_what_was_gained() -> None:

@@ -71,7 +71,7 @@ _CALLS = st.builds(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(st.lists(_STATEMENTS, min_size=1, max_size=4), _CALLS)
 def test_both_evaluations_agree(statements: list[dict[str, Any]], call: Call) -> None:
     value = {"Version": "2012-10-17", "Statement": statements}

@@ -138,6 +138,7 @@ ONLY: list[tuple[str, Edit]] = [
     ("pcr-form", lambda p: registers(p).update({f"{ATTESTATION}PCR2": "ab" * 32})),
     ("pcr-form", lambda p: registers(p).update({f"{ATTESTATION}PCR2": "0x" + "ab" * 47})),
     ("pcr-case", lambda p: condition(p)["StringEquals"].update({f"{ATTESTATION}PCR2": PCRS_A[2].hex().upper()})),
+    ("pcr-upper-case", lambda p: registers(p).update({f"{ATTESTATION}PCR2": PCRS_A[2].hex().upper()})),
     ("pcr-operator", lambda p: move(p, "PCR1", "BinaryEquals")),
     ("pcr-wildcard", pattern),
     ("image-contradiction", lambda p: registers(p).update({f"{ATTESTATION}ImageSha384": "1d" * 48})),
