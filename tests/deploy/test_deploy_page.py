@@ -4,7 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
-import click
+import pytest
 import typer
 
 from attestation.cli.parser import build_parser
@@ -27,13 +27,10 @@ def commands(program: str) -> list[list[str]]:
 
 def parse(app: typer.Typer, arguments: list[str]) -> None:
     """Fails as the program would for a command or option that does not exist."""
-    command: click.Command = typer.main.get_command(app)
-    name = "program"
-    while isinstance(command, click.Group):
+    command, name = typer.main.get_command(app), "program"
+    while subcommands := getattr(command, "commands", None):
         name, *arguments = arguments
-        found = command.get_command(click.Context(command), name)
-        assert found is not None, name
-        command = found
+        command = subcommands[name]
     command.make_context(name, arguments)
 
 
@@ -42,6 +39,11 @@ def test_commands_for_policies_exist_as_written() -> None:
     assert {arguments[1] for arguments in found} == {"generate", "lint", "diff"}
     for arguments in found:
         parse(build_eif(), arguments)
+
+
+def test_option_that_does_not_exist_would_be_seen() -> None:
+    with pytest.raises(Exception, match="--retired"):
+        parse(build_eif(), ["policy", "generate", "--image", "x", "--retired", "y"])
 
 
 def test_commands_of_the_host_and_of_verifiers_exist_as_written() -> None:

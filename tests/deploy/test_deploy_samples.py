@@ -6,7 +6,7 @@ import re
 import ssl
 from datetime import UTC, datetime
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from eif.policy.document import parse_policy
 from eif.policy.generate import key_policy

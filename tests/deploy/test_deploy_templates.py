@@ -82,7 +82,8 @@ NEXT = {f"NextPcr{index}": value for index, value in PCRS_B.items()}
 
 
 def cfn_lint(path: Path) -> subprocess.CompletedProcess[str]:
-    command = [Path(sys.executable).with_name("cfn-lint"), "--non-zero-exit-code", "informational", "--", path]
+    program = str(Path(sys.executable).with_name("cfn-lint"))
+    command = [program, "--non-zero-exit-code", "informational", "--", str(path)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
 
 

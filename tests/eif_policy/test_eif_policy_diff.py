@@ -81,6 +81,15 @@ def test_unattested_call_is_told_as_such() -> None:
     assert change.text == f"{ROLE} may kms:Decrypt, whatever else holds."
 
 
+def test_call_that_passes_without_a_document_alone_is_told_as_such() -> None:
+    value = policy(PCRS_A)
+    value["Statement"] = [s for s in value["Statement"] if s["Effect"] == "Allow"]
+    only = {"Effect": "Allow", "Principal": {"AWS": STRANGER}, "Action": "kms:Decrypt", "Resource": "*"}
+    only["Condition"] = {"Null": {"kms:RecipientAttestation:PCR0": "true"}}
+    [change] = compare(value, {**value, "Statement": [*value["Statement"], only]})
+    assert change.text == f"{STRANGER} may kms:Decrypt without an attestation document."
+
+
 def test_new_administrator_and_delegation_are_told_by_name() -> None:
     [change] = compare(policy(PCRS_A), allowing(Principal={"AWS": STRANGER}, Action="kms:PutKeyPolicy"))
     assert change == Change(True, STRANGER, ("kms:PutKeyPolicy",), "")

@@ -91,6 +91,17 @@ def test_condition_that_is_not_evaluated_is_met_by_an_allow_and_unmet_by_a_deny(
     assert not ours({"Statement": [deny]}, Call("kms:Decrypt"))
 
 
+def test_negated_elements_cover_everything_else() -> None:
+    statement = {"Effect": "Allow", "Principal": {"AWS": ROLE}, "NotAction": "kms:Put*", "Resource": "*"}
+    value = {"Version": "2012-10-17", "Statement": [statement]}
+    for action in (*USED, "kms:PutKeyPolicy"):
+        call = Call(action)
+        assert ours(value, call) == call.is_allowed(value) == (action != "kms:PutKeyPolicy")
+    others = {"Effect": "Allow", "NotPrincipal": {"AWS": ROLE}, "Action": "kms:Decrypt", "Resource": "*"}
+    assert not ours({"Statement": [others]}, Call("kms:Decrypt"))
+    assert ours({"Statement": [others]}, Call("kms:Decrypt", principal=FOREIGNER))
+
+
 def test_nobody_of_another_account_is_reached_through_an_account() -> None:
     everyone = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "kms:Decrypt", "Resource": "*"}
     assert ours({"Statement": [everyone]}, Call("kms:Decrypt", principal=STRANGER))

@@ -112,7 +112,7 @@ def test_context_is_the_one_that_the_enclave_sends() -> None:
 
 
 def test_output_depends_on_the_arguments_alone() -> None:
-    turned = Image(dict(reversed(image(PCRS_A).registers.items())))
+    turned = Image(dict(reversed(list(image(PCRS_A).registers.items()))))
     assert json.dumps(key_policy(HOLDER, [turned])) == json.dumps(key_policy(HOLDER, [image(PCRS_A)]))
 
 

@@ -6,6 +6,8 @@ statements, which would hide most of them.
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
+from operator import methodcaller
 from typing import Any
 
 import pytest
@@ -64,9 +66,9 @@ def statement_edits(bare: bool, place: int) -> Iterator[Named]:
     del value["Statement"][place]
     yield "removed", value
     for who in ("*", {"AWS": ROOT}, {"AWS": FOREIGNER}, {"AWS": "*"}):
-        yield f"names {who}", edited(bare, place, lambda s, who=who: s.update(Principal=who))
+        yield f"names {who}", edited(bare, place, methodcaller("update", Principal=who))
     for actions in ("kms:*", "*", ["kms:Decrypt", "kms:PutKeyPolicy"]):
-        yield f"is about {actions}", edited(bare, place, lambda s, actions=actions: s.update(Action=actions))
+        yield f"is about {actions}", edited(bare, place, methodcaller("update", Action=actions))
     conditions = base(bare)["Statement"][place].get("Condition", {})
     if conditions:
         yield "without conditions", edited(bare, place, lambda s: s.pop("Condition"))
@@ -81,13 +83,16 @@ def condition_edits(bare: bool, place: int, operator: str, key: str) -> Iterator
         moved = statement["Condition"][operator].pop(key)
         statement["Condition"].setdefault(other, {})[key] = moved
 
+    def assign(statement: Statement, wanted: object) -> None:
+        statement["Condition"][operator][key] = wanted
+
     yield "removed", edited(bare, place, lambda s: s["Condition"][operator].pop(key))
     for other in OPERATORS:
-        yield f"under {other}", edited(bare, place, lambda s, other=other: move(s, other))
+        yield f"under {other}", edited(bare, place, partial(move, other=other))
     for wanted in VALUES:
         yield (
             f"is {wanted}",
-            edited(bare, place, lambda s, wanted=wanted: s["Condition"][operator].update({key: wanted})),
+            edited(bare, place, partial(assign, wanted=wanted)),
         )
 
 
