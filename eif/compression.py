@@ -67,12 +67,9 @@ class _Zlib:
         return self._stream.unused_data
 
     def unpack(self, data: bytes) -> Iterator[bytes]:
-        more = True
-        while more and not self._stream.eof:
-            piece = self._stream.decompress(data, _PIECE_BYTES)
-            data = self._stream.unconsumed_tail
-            more = bool(data) or len(piece) == _PIECE_BYTES
-            yield piece
+        while data and not self._stream.eof:
+            yield self._stream.decompress(data, _PIECE_BYTES)
+            data = self._stream.unconsumed_tail  # what is drawn later needs input: a checksum follows
 
 
 class _Library:

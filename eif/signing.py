@@ -10,7 +10,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from eif.errors import EifError
-from eif.layout import SINCE, SectionType
+from eif.layout import SectionType
 from eif.measurements import Measured, measure
 from eif.reader import Span, opened
 from eif.signature import Signer, sign, verify_image_signature
@@ -28,8 +28,6 @@ def sign_image(source: Path, target: Path, signer: Signer, key: ec.EllipticCurve
             raise EifError("input-unreadable", f"{source} is no file that can be read twice")
         before = measure(stream)
         header = before.image.header
-        if header.version < SINCE[SectionType.SIGNATURE]:
-            raise EifError("eif-section-version", f"no signatures in version {header.version}")
         starts = [section.start for section in before.image.sections if section.start.kind is not SectionType.SIGNATURE]
         sections: list[tuple[SectionType, Source]] = [
             (start.kind, Span(stream, start.offset, start.size)) for start in starts

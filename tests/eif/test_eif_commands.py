@@ -82,6 +82,13 @@ def test_sign_in_place_and_to_another_file(image: Path, signer: tuple[Path, Path
     assert (description["IsSigned"], description["SignatureCheck"]) == (True, True)
 
 
+def test_sign_to_a_folder_that_does_not_exist(image: Path, signer: tuple[Path, Path], tmp_path: Path) -> None:
+    options = ("--signing-certificate", signer[0], "--private-key", signer[1], "--output", tmp_path / "absent" / "a")
+    result = run("sign", image, *options)
+    assert result.exit_code == ExitCode.UNREADABLE
+    assert result.stderr.startswith("REFUSED (output-unwritable): ")
+
+
 def test_sign_refuses_another_key_and_leaves_the_image(image: Path, signer: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "other.pem").write_bytes(images.pem(images.new_key()))
     result = run("sign", image, "--signing-certificate", signer[0], "--private-key", tmp_path / "other.pem")
@@ -112,6 +119,14 @@ def test_pcr_computes_one_register(image: Path, signer: tuple[Path, Path]) -> No
     role, instance = "arn:aws:iam::123456789012:role/enclave", "i-0827e799ec9232d44"
     assert printed(run("pcr", "--role", role)) == {"PCR3": measurements.of_role(role).hex()}
     assert printed(run("pcr", "--instance", instance)) == {"PCR4": measurements.of_instance(instance).hex()}
+
+
+def test_certificate_file_at_its_cap_is_read(signer: tuple[Path, Path], tmp_path: Path) -> None:
+    certificate = signer[0].read_bytes()
+    (tmp_path / "large.pem").write_bytes(certificate.rjust(1 << 16, b"\n"))
+    assert printed(run("pcr", "--signing-certificate", tmp_path / "large.pem")) == {
+        "PCR8": parse_signer(certificate).pcr8.hex()
+    }
 
 
 @pytest.mark.parametrize("options", [(), ("--role", "a", "--instance", "b")])

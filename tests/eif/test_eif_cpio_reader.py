@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import lzma
 import tracemalloc
+import zlib
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from io import BytesIO
@@ -161,6 +162,19 @@ def test_dictionary_that_the_kernel_would_not_take_is_refused() -> None:
     assert refusal(packed) == "compression-malformed"
 
 
+def test_dictionary_of_four_gibibytes_is_refused() -> None:
+    """The size stands in the header of an xz block, under a checksum of its own."""
+    packed = bytearray(lzma.compress(archive(*TREE)))
+    end = 12 + (packed[12] + 1) * 4
+    assert packed[14:16] == b"\x21\x01"
+    packed[16] = 40
+    packed[end - 4 : end] = zlib.crc32(packed[12 : end - 4]).to_bytes(4, "little")
+    assert refusal(bytes(packed)) == "compression-malformed"
+    packed[16] = 20  # 4 MiB
+    packed[end - 4 : end] = zlib.crc32(packed[12 : end - 4]).to_bytes(4, "little")
+    assert len(read(bytes(packed))) == 4
+
+
 def test_spellings_of_archivers_name_the_same_paths() -> None:
     root = raw(b".\0", mode=0o040755)
     data = root + raw(b"./dev/\0", mode=0o040755) + raw(b"./dev/a\0") + raw(b"dev\0", mode=0o040700) + TRAILER
@@ -213,8 +227,13 @@ HOSTILE: dict[str, tuple[str, bytes]] = {
     "padding behind content": ("cpio-malformed", raw(content=b"x")[:-1] + b"\1" + TRAILER),
     "no trailer": ("cpio-truncated", raw()),
     "trailer with content": ("cpio-malformed", raw(b"TRAILER!!!\0", b"x")),
+    "trailer with zeros as content": ("cpio-malformed", raw(b"TRAILER!!!\0", bytes(4))),
     "bytes behind the trailer": ("cpio-malformed", TRAILER + b"x"),
     "archive off its place": ("cpio-malformed", TRAILER + b"\0\0" + raw() + TRAILER),
+    "archive off its place, with padding to match": (
+        "cpio-malformed",
+        TRAILER + bytes(2) + raw(b"abc\0")[:114] + TRAILER,
+    ),
     "compressed within compressed": ("cpio-malformed", gzip.compress(gzip.compress(TRAILER))),
 }
 

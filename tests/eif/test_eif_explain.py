@@ -109,6 +109,13 @@ def test_owner_is_told() -> None:
     assert [(part.what, part.detail) for part in change.parts] == [("app/config.json", "owner 0:0 -> 1000:0")]
 
 
+def test_number_of_links_is_told() -> None:
+    start = b"000081A40000000000000000"
+    linked = with_application(*TREE).replace(start + b"00000001", start + b"00000002", 1)
+    change = only(compare(with_application(*TREE), images.remade(linked))).change
+    assert [(part.what, part.detail) for part in change.parts] == [("app/config.json", "links 1 -> 2")]
+
+
 def test_entries_come_and_go() -> None:
     more = [*TREE, cpio.file("app/new.py", b"pass"), cpio.directory("app/cache")]
     fewer = [entry for entry in more if entry.path not in ("app/config.json", "app/run")]
@@ -367,3 +374,8 @@ def test_first_difference_is_where_both_part(one: bytes, other: bytes) -> None:
 def test_ranges_of_large_contents(change: Callable[[bytes], bytes], words: str) -> None:
     data = random.Random(5).randbytes(3 * CHUNK_BYTES)
     assert describe_bytes(*spans(data, change(data))).endswith(words)
+
+
+def test_range_in_contents_that_repeat_themselves() -> None:
+    assert describe_bytes(*spans(b"aaaa", b"aaaaa")) == "4 -> 5 bytes; 1 bytes inserted at offset 4"
+    assert describe_bytes(*spans(b"aaaa", b"aa")) == "4 -> 2 bytes; 2 bytes taken out at offset 2"

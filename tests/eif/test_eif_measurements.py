@@ -136,6 +136,14 @@ def test_register_of_a_role(arn: str) -> None:
     assert measurements.of_role(arn) == extended(arn.encode())
 
 
+def test_role_at_its_cap_has_a_register_and_one_character_more_has_none() -> None:
+    start = "arn:aws:iam::123456789012:role/" + "p/" * 1000
+    longest = start + "r" * (2048 - len(start))
+    assert measurements.of_role(longest) == extended(longest.encode())
+    with pytest.raises(EifError, match="role-malformed"):
+        measurements.of_role(f"{longest}r")
+
+
 @pytest.mark.parametrize("arn", NO_ROLES)
 def test_what_is_no_role_has_no_register(arn: str) -> None:
     with pytest.raises(EifError, match="role-malformed"):
