@@ -23,6 +23,7 @@ from eif.metadata import Metadata, format_build_time
 from eif.rootfs.application import application_entries
 from eif.rootfs.base import build_base
 from eif.writer import ImageParts, write_image
+from protocol import limits
 
 SOURCE_ROOT: Final = Path(__file__).resolve().parents[1]
 EPOCH_S: Final = 1_704_067_200
@@ -35,7 +36,6 @@ CMDLINE: Final = " ".join((
 """The measured command line. Entropy is credited to the security module's generator alone; no option names a parent's
 CID, so it is 3. Devices are announced by what the hypervisor appends."""
 
-MAX_CONFIG_BYTES: Final = 512 * 1024
 _COMPRESSION_LEVEL: Final = 19
 
 
@@ -53,7 +53,7 @@ class BuildInputs:
 
 def build_image(inputs: BuildInputs, output: Path, say: Say) -> None:
     """Write the image to `output`; `EifError`, and then no file."""
-    if not 0 < len(inputs.config) <= MAX_CONFIG_BYTES:
+    if not 0 < len(inputs.config) <= limits.MAX_CONFIG_BYTES:
         raise EifError("config-size")
     image = inputs.kernel or kernel.build_kernel(say) / kernel.IMAGE
     init = build_init(say)

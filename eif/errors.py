@@ -74,6 +74,7 @@ TEXTS: Final[dict[str, str]] = {
     "package-malformed": "A package cannot be unpacked.",
     "sandbox-unavailable": "This machine cannot confine a build: user namespaces are needed.",
     "build-failed": "A build step failed.",
+    "emulator-failed": "The emulator does not start, or the image does not in it.",
 }
 
 

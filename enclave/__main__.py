@@ -13,7 +13,7 @@ from enclave.errors import BootError, NsmError
 from enclave.hardening import harden_process
 from enclave.nsm.device import NsmDevice
 from enclave.serve import serve
-from enclave.system import KernelEntropy, SystemClock
+from enclave.system import KernelEntropy, SystemClock, parent_cid
 from protocol.addresses import INGRESS_PORT
 
 CONFIG_PATH: Final = Path("/etc/chancery/config.json")
@@ -29,8 +29,9 @@ def main() -> int:
     try:
         harden_process()
         config = parse_config(CONFIG_PATH.read_bytes())
-        hardware = Hardware(NsmDevice(), vsock.dial_parent, SystemClock(), KernelEntropy())
-        asyncio.run(serve(config, hardware, _listen, vsock.peer_is_parent))
+        parent = vsock.Parent(parent_cid())
+        hardware = Hardware(NsmDevice(), parent.dial, SystemClock(), KernelEntropy())
+        asyncio.run(serve(config, hardware, _listen, parent.is_peer))
     except (BootError, NsmError) as error:
         log.event("halted", code=error.code, detail=str(error))
         return 1

@@ -11,12 +11,11 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from attestation.document import parse_attestation_document
-from attestation.errors import AttestationError
 from enclave import curve
 from enclave.clock import CHECK_INTERVAL_MS, TrustedClock
 from enclave.errors import BootError, NsmError
 from enclave.nsm.client import NsmClient
+from enclave.nsm.messages import parse_document_timestamp
 from enclave.ports import Entropy
 
 _STIRS: Final = 8
@@ -65,10 +64,7 @@ async def synchronize(nsm: NsmClient, clock: TrustedClock) -> None:
     """Compare the clock with the timestamp of a fresh document (TI-04)."""
     before_ms = clock.monotonic_ms()
     document = await nsm.attest()
-    try:
-        clock.synchronize(before_ms, parse_attestation_document(document).timestamp_ms)
-    except AttestationError:
-        raise NsmError("nsm-document") from None
+    clock.synchronize(before_ms, parse_document_timestamp(document))
 
 
 async def keep_synchronized(nsm: NsmClient, clock: TrustedClock) -> None:

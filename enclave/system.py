@@ -11,7 +11,10 @@ from typing import Final
 
 from enclave.errors import BootError
 from protocol import limits
+from protocol.addresses import MAX_CID, PARENT_CID
 
+_CMDLINE: Final = Path("/proc/cmdline")
+_PARENT_OPTION: Final = "chancery.parent_cid="
 _CLOCK_SOURCE: Final = "devices/system/clocksource/clocksource0/current_clocksource"
 _RANDOM_SOURCE: Final = "class/misc/hw_random/rng_current"
 
@@ -26,6 +29,27 @@ def _attribute(path: Path, code: str) -> str:
     except (OSError, UnicodeDecodeError):
         pass
     raise BootError(code, str(path))
+
+
+def parent_cid(cmdline: Path = _CMDLINE) -> int:
+    """The parent's CID: 3, unless the kernel's command line, which is measured, says otherwise; `BootError("cmdline")`.
+
+    On Nitro nobody can add to the measured line; QEMU can, and there the parent is CID 2. init reads the same option.
+    """
+    try:
+        with cmdline.open("rb") as file:
+            data = file.read(limits.MAX_CMDLINE_BYTES + 1)
+        words = data.decode("ascii").split()
+    except (OSError, UnicodeDecodeError):
+        raise BootError("cmdline") from None
+    if len(data) > limits.MAX_CMDLINE_BYTES:
+        raise BootError("cmdline", "too long")
+    cid = PARENT_CID
+    for value in (word.removeprefix(_PARENT_OPTION) for word in words if word.startswith(_PARENT_OPTION)):
+        if not (value.isdecimal() and len(value) <= 10 and 2 <= int(value) <= MAX_CID):
+            raise BootError("cmdline", "chancery.parent_cid")
+        cid = int(value)
+    return cid
 
 
 class SystemClock:

@@ -137,6 +137,7 @@ MAX_TABLE_CHARS: Final = 32
 MAX_CREDENTIALS_BYTES: Final = 8 * KIB  # AWS fixes no size for its session tokens
 MAX_CONFIG_BYTES: Final = 256 * KIB
 MAX_SYSFS_BYTES: Final = 4 * KIB  # an attribute is one page
+MAX_CMDLINE_BYTES: Final = 4 * KIB  # twice COMMAND_LINE_SIZE of the kernel
 
 # --- host edge: HTTP in (VS-03, VS-04, VS-05, DO-08; times of identity-instrument.md 1.2) ---
 MAX_HTTP_HEADERS: Final = 64

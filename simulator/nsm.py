@@ -14,21 +14,17 @@ from threading import Lock
 from typing import Any, Final
 
 import cbor2
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from attestation.pcr import BOOT_PCRS, PCR_BYTES, PCR_COUNT, ZERO, extend
 from enclave.errors import NsmError
 from protocol import limits
+from simulator.documents import Claims, sign_document
 from simulator.pki import NitroPki
 
 DEBUG_ZEROED: Final = (0, 1, 2, 8)  # not 3 and 4, which name the parent and not the image
 VERSION: Final = (1, 0, 0)
 
 _WITHOUT_ARGUMENTS: Final = frozenset({"DescribeNSM", "GetRandom"})
-_PROTECTED: Final = bytes.fromhex("a1013822")  # {1: -35}, ES384
-_COORDINATE_BYTES: Final = 48
 
 
 def _wall_ms() -> int:
@@ -150,18 +146,9 @@ class SimulatedNsm:
 
     def _attestation(self, arguments: Mapping[str, Any]) -> object:
         fields = {name: _field(arguments.get(name)) for name in ("public_key", "user_data", "nonce")}
-        now_ms = self._clock()
-        chain = self._pki.chain(self._module_id, now_ms)
-        before = {"module_id": self._module_id, "digest": "SHA384"}
-        after = {
-            "pcrs": {index: register.value for index, register in self._locked().items()},
-            "certificate": chain.leaf.der,
-            "cabundle": list(chain.bundle),
-            **fields,
-        }
-        body = _pairs(before) + _timestamp(now_ms) + _pairs(after)
-        payload = b"\xa9" + body if self._definite else b"\xbf" + body + b"\xff"
-        return {"Attestation": {"document": _sign(payload, chain.leaf.key)}}
+        pcrs = {index: register.value for index, register in self._locked().items()}
+        claims = Claims(self._module_id, self._clock(), pcrs, fields)
+        return {"Attestation": {"document": sign_document(claims, self._pki, definite=self._definite)}}
 
     def _locked(self) -> dict[int, _Register]:
         return {index: register for index, register in enumerate(self._registers) if register.locked}
@@ -177,24 +164,6 @@ class SimulatedNsm:
         if register.locked:
             raise ModuleError("ReadOnlyIndex")
         return register
-
-
-def _pairs(members: Mapping[str, Any]) -> bytes:
-    """The members of a map, without its head: the module's order is not the canonical one."""
-    return b"".join(cbor2.dumps(name) + cbor2.dumps(value) for name, value in members.items())
-
-
-def _timestamp(now_ms: int) -> bytes:
-    """The module always writes the time in eight bytes, however small it is."""
-    return cbor2.dumps("timestamp") + b"\x1b" + now_ms.to_bytes(8, "big")
-
-
-def _sign(payload: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """An untagged COSE_Sign1 (RFC 9052 section 4.2) with the signature as r || s."""
-    to_be_signed = cbor2.dumps(["Signature1", _PROTECTED, b"", payload])
-    r, s = decode_dss_signature(key.sign(to_be_signed, ec.ECDSA(hashes.SHA384())))
-    signature = r.to_bytes(_COORDINATE_BYTES, "big") + s.to_bytes(_COORDINATE_BYTES, "big")
-    return cbor2.dumps([_PROTECTED, {}, payload, signature])
 
 
 def _parse(request: bytes) -> tuple[str, Mapping[str, Any] | None]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from eif.policy.holders import Holder
 from simulator.kms.keys import KeyArn
 
 DEPLOYMENT: Final = "simulator"
@@ -39,6 +40,10 @@ class HolderSeat:
     def administrator(self) -> str:
         """Who may change the key's policy; nobody on the parent instance."""
         return f"arn:aws:iam::{self.account}:role/key-administrator"
+
+    def holder(self) -> Holder:
+        """The same for the generator of key policies."""
+        return Holder(DEPLOYMENT, self.name, self.region, self.enclave_role, (self.administrator,))
 
 
 HOLDERS: Final = (

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from attestation.roots import TrustRoot
+from eif.policy.generate import key_policy
+from eif.policy.images import Image
 from host_proxy.config import Destination
 from host_proxy.egress_policy import Endpoint
 from protocol.services import Credentials
 from simulator import settings
 from simulator.authorization import RegisteredClient
+from simulator.emulated import EmulatorNotary
 from simulator.identity_provider import IdentityProvider
 from simulator.kms import server as kms_server
-from simulator.kms.key_policy import pinned_key_policy
 from simulator.kms.service import KmsService
 from simulator.mail import MailSink
 from simulator.pki import NitroPki
@@ -33,10 +35,18 @@ _HTTPS: Final = 443
 class StandIns:
     """Started with `start`, stopped with `close`."""
 
-    def __init__(self, state: Path, on_mail: Callable[[EmailMessage], None] | None = None) -> None:
+    def __init__(
+        self,
+        state: Path,
+        on_mail: Callable[[EmailMessage], None] | None = None,
+        *,
+        emulated: bool = False,
+    ) -> None:
+        """`emulated`: enclaves run in the emulator, whose unsigned documents count here, under a root of their own."""
+        self.notary = EmulatorNotary(state / "emulator") if emulated else None
         self.pki = NitroPki(state / "nitro")
         self.authority = TlsAuthority.load_or_create(state / "tls")
-        self.kms = KmsService(state / "kms", [self.root])
+        self.kms = KmsService(state / "kms", [self.root], countersign=self.notary.countersign if self.notary else None)
         self.key_arns = self._keys()
         self.mail = MailSink(on_message=on_mail)
         redirects = (f"{settings.ORIGIN}/callback",)
@@ -49,8 +59,8 @@ class StandIns:
 
     @property
     def root(self) -> TrustRoot:
-        """The root of the simulated hardware."""
-        return TrustRoot(ROOT_NAME, self.pki.root_der)
+        """The root under which documents of this appliance are verified."""
+        return self.notary.root if self.notary else TrustRoot(ROOT_NAME, self.pki.root_der)
 
     def config_with(self, changes: Mapping[str, Any]) -> bytes:
         """The measured configuration of an enclave that lives here, with top-level members replaced."""
@@ -62,11 +72,10 @@ class StandIns:
         return tuple(Destination(host=host, port=port, networks=("127.0.0.0/8",)) for host, port in self._ports)
 
     def pin(self, pcrs: Mapping[int, bytes]) -> None:
-        """Let every holder's administrator approve exactly this image."""
-        image = {index: pcrs[index] for index in range(3)}
+        """Let every holder's administrator approve exactly this image, with the policy that deployments use."""
+        image = Image({index: pcrs[index].hex() for index in range(3)})
         for seat, arn in zip(settings.HOLDERS, self.key_arns, strict=True):
-            policy = pinned_key_policy(seat.account, seat.enclave_role, seat.administrator, image)
-            self.kms.set_key_policy(arn, policy)
+            self.kms.set_key_policy(arn, key_policy(seat.holder(), [image]))
 
     async def start(self) -> None:
         """Listen on free loopback ports."""
@@ -104,11 +113,10 @@ class StandIns:
     def _keys(self) -> tuple[str, ...]:
         """One key for each holder, made at first use under a policy that opens for nobody."""
         known = {settings.account_of(arn): arn for arn in self.kms.keys()}  # noqa: SIM118  not a mapping
+        nobody = Image(dict.fromkeys(range(3), "ff" * 48))
         for seat in settings.HOLDERS:
             if seat.account not in known:
-                closed = pinned_key_policy(
-                    seat.account, seat.enclave_role, seat.administrator, dict.fromkeys(range(3), b"\xff" * 48)
-                )
+                closed = key_policy(seat.holder(), [nobody])
                 known[seat.account] = self.kms.create_key(seat.region, seat.account, closed)
         return tuple(known[seat.account] for seat in settings.HOLDERS)
 

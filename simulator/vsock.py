@@ -25,7 +25,7 @@ _PEER: Final = struct.Struct("iII")  # struct ucred: pid, uid, gid
 
 
 def dial(path: Path) -> Callable[[int], Awaitable[socket.socket]]:
-    """What `enclave.vsock.dial_parent` is on hardware: port in, connected non-blocking socket out; `EgressError`."""
+    """What `enclave.vsock.Parent.dial` is on hardware: port in, connected non-blocking socket out; `EgressError`."""
 
     async def dial_parent(port: int) -> socket.socket:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -15,7 +15,7 @@ import zstandard
 from eif.errors import EifError
 
 _AR_MAGIC: Final = b"!<arch>\n"
-_MAX_DATA_BYTES: Final = 1 << 31
+_LARGEST_DATA: Final = 1 << 31
 
 
 def members(path: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
@@ -43,7 +43,7 @@ def _data(stream: BinaryIO) -> BinaryIO:
         raise EifError("package-malformed", "no ar archive")
     while header := stream.read(60):
         name, size = header[:16].decode("ascii").strip().rstrip("/"), int(header[48:58])
-        if size > _MAX_DATA_BYTES:
+        if size > _LARGEST_DATA:
             raise EifError("package-malformed", "a member is too large")
         if name == "data.tar.xz":
             return io.BytesIO(lzma.decompress(stream.read(size)))

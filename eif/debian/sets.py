@@ -27,7 +27,7 @@ SETS: Final = {
     "init": PackageSet(packages=("binutils", "dash", "gcc-14", "musl-tools")),
     # The kernel's source and what compiles it.
     "kernel": PackageSet(
-        packages=(*_SHELL, *_C, "bc", "cpio", "libelf-dev", "libssl-dev", "musl-tools", "python3-minimal", "zstd"),
+        packages=(*_SHELL, *_C, "bc", "cpio", "libelf-dev", "libssl-dev", "python3-minimal", "zstd"),
         alone=("linux-source-6.12",),
     ),
     # QEMU's source and what compiles it: Debian's own build lacks the nitro-enclave machine.

@@ -12,7 +12,7 @@ from typing import Final
 from eif.errors import EifError
 
 FILE: Final = Path(__file__).with_name("allowed.txt")
-_TOKENS: Final = re.compile(r"\*\*|\*|\{[^{}]+\}|[^*{}]+|(.)")
+_PIECES: Final = re.compile(r"\*\*|\*|\{[^{}]+\}|[^*{}]+|(.)")
 
 
 class AllowList:
@@ -43,16 +43,16 @@ def allow_list() -> AllowList:
 
 def _regex(pattern: str, number: int) -> re.Pattern[str]:
     parts = []
-    for match in _TOKENS.finditer(pattern):
-        token = match[0]
+    for match in _PIECES.finditer(pattern):
+        piece = match[0]
         if match[1] is not None or pattern != pattern.strip():
             raise EifError("allow-list-malformed", f"line {number}")
-        if token == "**":
+        if piece == "**":
             parts.append(".*")
-        elif token == "*":
+        elif piece == "*":
             parts.append("[^/]*")
-        elif token.startswith("{"):
-            parts.append(f"(?:{'|'.join(map(re.escape, token[1:-1].split(',')))})")
+        elif piece.startswith("{"):
+            parts.append(f"(?:{'|'.join(map(re.escape, piece[1:-1].split(',')))})")
         else:
-            parts.append(re.escape(token))
+            parts.append(re.escape(piece))
     return re.compile("".join(parts), re.DOTALL)

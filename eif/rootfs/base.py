@@ -52,7 +52,7 @@ def build_base(say: Say) -> Base:
 
 
 def compile_modules(root: ConfinedRoot, *folders: str, beside_source: bool) -> None:
-    """Compile all modules below `folders` of `root` with its interpreter; `beside_source`: `x.pyc` in place of `x.py`."""
+    """Compile all modules below `folders` with the interpreter of `root`; `beside_source`: to `x.pyc` beside `x.py`."""
     root.run(*_COMPILE, *(["-b"] if beside_source else []), *(f"/{name}" for name in folders), environment=_ENVIRONMENT)
 
 

@@ -77,7 +77,7 @@ def fetch_wheels(wheels: Sequence[Wheel], say: Say) -> list[Path]:
 
 
 def members(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Files of a wheel: path below the folder for packages, content. What wheels would install elsewhere is left out."""
+    """Files of a wheel: path below the folder for packages, content. What would be installed elsewhere is left out."""
     try:
         with zipfile.ZipFile(path) as archive:
             for entry in archive.infolist():

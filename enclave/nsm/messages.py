@@ -27,6 +27,7 @@ _MODULE_ERRORS: Final = {
     "InputTooLarge": "nsm-input-too-large",
     "InternalError": "nsm-internal-error",
 }
+_SIGN1_PARTS: Final = 4
 _MODULE_ID: Final = re.compile(rf"[\x21-\x7e]{{1,{limits.MAX_MODULE_ID_CHARS}}}\Z")
 
 
@@ -128,6 +129,21 @@ def parse_attestation(reply: bytes) -> bytes:
     """The attestation document in a reply to `Attestation`: not verified, not even parsed."""
     document = _fields(reply, "Attestation", {"document": bytes})["document"]
     return _sized(document, 1, limits.MAX_ATTESTATION_DOCUMENT_BYTES)
+
+
+def parse_document_timestamp(document: bytes) -> int:
+    """Milliseconds since the Unix epoch by the module's clock, from a document that this enclave's own module made.
+
+    The signature is for others: the device is trusted here, and a document from anywhere else never gets here.
+    `NsmError("nsm-document")`.
+    """
+    outer = loads_strict(document, max_depth=1)
+    payload = outer[2] if type(outer) is list and len(outer) == _SIGN1_PARTS else None
+    fields = loads_strict(payload, max_depth=2, allow_indefinite=True) if type(payload) is bytes else None
+    timestamp = fields.get("timestamp") if type(fields) is dict else None
+    if type(timestamp) is not int or timestamp <= 0:
+        raise NsmError("nsm-document")
+    return timestamp
 
 
 def parse_random(reply: bytes) -> bytes:

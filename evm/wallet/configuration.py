@@ -42,6 +42,11 @@ class Configuration:
         require(self.checkpointer is None or len(self.checkpointer) == ADDRESS_BYTES, "wallet-config-checkpointer")
 
     @property
+    def asked_checkpointer(self) -> Address | None:
+        """The checkpointer that a signature names; the zero address is hashed like none, and cannot be asked."""
+        return None if self.checkpointer == ZERO_ADDRESS else self.checkpointer
+
+    @property
     def image_hash(self) -> bytes:
         """What a wallet stores, or what its address was made from."""
         return image_hash(self.topology.hash, self.threshold, self.checkpoint, self.checkpointer)

@@ -38,6 +38,11 @@ class SessionImplicitAuthorize:
     session: Address
     attestation: HashedAttestation
 
+    @property
+    def digest(self) -> bytes:
+        """What the identity signer signs, as it is."""
+        return self.attestation.hash
+
 
 @dataclass(frozen=True, slots=True)
 class Domain:

@@ -62,9 +62,9 @@ class Place:
 
 def configuration_words(configuration: Configuration, names: Names = KNOWN_NAMES) -> list[str]:
     """The configuration, line by line; first what is wrong with it, if anything."""
-    checkpointer = configuration.checkpointer
+    checkpointer = configuration.asked_checkpointer
     head = [f"Needs a weight of {configuration.threshold}; checkpoint {configuration.checkpoint}"]
-    if checkpointer not in (None, ZERO_ADDRESS):
+    if checkpointer is not None:
         head.append(f"{_name(checkpointer, names)} may refuse configurations that are not the newest")
     return [*_warnings(configuration), *head, *_tree_words(configuration.topology, configuration.threshold, names, 1)]
 

@@ -60,7 +60,9 @@ class KmsService:
         now_ms: Callable[[], int] = wall_clock_ms,
         accept_expired_documents: bool = False,
         content_form: ContentForm = ContentForm.CONSTRUCTED,
+        countersign: Callable[[bytes], bytes] | None = None,
     ) -> None:
+        """`countersign` makes a signed document of the emulator's unsigned one; without it, unsigned is refused."""
         self._now_ms = now_ms
         self._content_form = content_form
         self._store = KeyStore(state_dir)
@@ -69,6 +71,8 @@ class KmsService:
         roots = tuple(attestation_roots)
 
         def verify(document: bytes) -> AttestedRecipient:
+            if countersign is not None:
+                document = countersign(document)
             return verify_recipient(document, roots, now_ms(), accept_expired=accept_expired_documents)
 
         self._backend = Backend(self._store, verify, now_ms)

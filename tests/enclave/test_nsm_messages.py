@@ -207,3 +207,42 @@ def test_any_bytes_give_a_value_or_an_nsm_error(reply: bytes) -> None:
     ):
         with contextlib.suppress(NsmError):
             parse(reply)
+
+
+def _document(payload: object) -> bytes:
+    return cbor2.dumps([b"\xa1\x01\x20", {}, cbor2.dumps(payload), bytes(64)])
+
+
+def test_own_document_tells_the_time_whatever_signed_it() -> None:
+    assert messages.parse_document_timestamp(_document({"timestamp": 1_700_000_000_000, "pcrs": {0: b""}})) == (
+        1_700_000_000_000
+    )
+    assert (
+        messages.parse_document_timestamp(
+            cbor2.dumps([b"", {}, b"\xbf" + cbor2.dumps("timestamp") + cbor2.dumps(5) + b"\xff", b""])
+        )
+        == 5
+    )
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"\xff",
+        cbor2.dumps({"timestamp": 5}),
+        cbor2.dumps([b"", {}, {"timestamp": 5}, b""]),
+        cbor2.dumps([b"", {}, cbor2.dumps({"timestamp": 5})]),
+        _document({}),
+        _document([5]),
+        _document({"timestamp": None}),
+        _document({"timestamp": 0}),
+        _document({"timestamp": -5}),
+        _document({"timestamp": 5.0}),
+        _document({"timestamp": True}),
+        _document({"timestamp": "5"}),
+    ],
+)
+def test_document_without_a_time_is_refused(document: bytes) -> None:
+    with pytest.raises(NsmError, match="nsm-document"):
+        messages.parse_document_timestamp(document)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from enclave.errors import BootError
-from enclave.system import KernelEntropy, SystemClock
+from enclave.system import KernelEntropy, SystemClock, parent_cid
 
 
 def _write(path: Path, text: str) -> None:
@@ -66,3 +66,34 @@ def test_mixing_works_with_the_pool_of_the_kernel() -> None:
 def test_mixing_into_a_missing_pool_stops_the_boot(tmp_path: Path) -> None:
     with pytest.raises(BootError, match="entropy-mix"):
         KernelEntropy(tmp_path, tmp_path / "absent" / "pool").mix(b"x")
+
+
+@pytest.mark.parametrize(
+    ("line", "cid"),
+    [
+        ("console=ttyS0 reboot=k\n", 3),
+        ("chancery.parent_cid=2", 2),
+        ("quiet chancery.parent_cid=2 reboot=t\n", 2),
+        ("chancery.parent_cid=4294967294", 4294967294),
+        ("other.chancery.parent_cid=2", 3),
+        ("chancery.parent_cid=2 chancery.parent_cid=7", 7),
+    ],
+)
+def test_parent_is_cid_3_unless_the_command_line_says_otherwise(tmp_path: Path, line: str, cid: int) -> None:
+    (tmp_path / "cmdline").write_text(line)
+    assert parent_cid(tmp_path / "cmdline") == cid
+
+
+@pytest.mark.parametrize("value", ["", "-1", "0", "1", "4294967295", "4294967296", "2x", "0x2", "99999999999"])
+def test_parent_that_is_no_cid_stops_the_boot(tmp_path: Path, value: str) -> None:
+    (tmp_path / "cmdline").write_text(f"reboot=k chancery.parent_cid={value}")
+    with pytest.raises(BootError, match="cmdline"):
+        parent_cid(tmp_path / "cmdline")
+
+
+def test_missing_or_odd_command_line_stops_the_boot(tmp_path: Path) -> None:
+    with pytest.raises(BootError, match="cmdline"):
+        parent_cid(tmp_path / "absent")
+    (tmp_path / "cmdline").write_bytes(b"chancery.parent_cid=\xb2")
+    with pytest.raises(BootError, match="cmdline"):
+        parent_cid(tmp_path / "cmdline")

@@ -29,22 +29,22 @@ def _accepted(family: int, peer: object) -> socket.socket:
 
 
 def test_connection_from_the_parent_is_accepted() -> None:
-    assert vsock.peer_is_parent(_accepted(socket.AF_VSOCK, (3, 1024)))
+    assert vsock.Parent().is_peer(_accepted(socket.AF_VSOCK, (3, 1024)))
 
 
 @pytest.mark.parametrize("cid", [0, 1, 2, 4, 16, 2**32 - 1])
 def test_connection_from_any_other_cid_is_not(cid: int) -> None:
-    assert not vsock.peer_is_parent(_accepted(socket.AF_VSOCK, (cid, 1024)))
+    assert not vsock.Parent().is_peer(_accepted(socket.AF_VSOCK, (cid, 1024)))
 
 
 def test_connection_of_another_family_or_without_a_peer_is_not() -> None:
-    assert not vsock.peer_is_parent(_accepted(socket.AF_INET, (3, 1024)))
-    assert not vsock.peer_is_parent(_accepted(socket.AF_VSOCK, OSError()))
+    assert not vsock.Parent().is_peer(_accepted(socket.AF_INET, (3, 1024)))
+    assert not vsock.Parent().is_peer(_accepted(socket.AF_VSOCK, OSError()))
 
 
 def test_parent_of_the_emulator_is_accepted_only_where_it_is_named() -> None:
-    assert vsock.peer_is_parent(_accepted(socket.AF_VSOCK, (2, 1024)), parent_cid=2)
-    assert not vsock.peer_is_parent(_accepted(socket.AF_VSOCK, (3, 1024)), parent_cid=2)
+    assert vsock.Parent(2).is_peer(_accepted(socket.AF_VSOCK, (2, 1024)))
+    assert not vsock.Parent(2).is_peer(_accepted(socket.AF_VSOCK, (3, 1024)))
 
 
 class _Kernel:
@@ -91,7 +91,7 @@ async def _dial(kernel: _Kernel, monkeypatch: pytest.MonkeyPatch, outcome: OSErr
         await asyncio.sleep(outcome)
 
     monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", sock_connect)
-    await vsock.dial_parent(8000)
+    await vsock.Parent().dial(8000)
 
 
 async def test_dialling_goes_to_the_parent(kernel: _Kernel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,10 +139,13 @@ async def test_booting_waits_for_holders_and_then_serves(pki_folder: Path, monke
     for name in world.kms.mode:
         world.kms.mode[name] = "down"
     task = asyncio.create_task(world.enclave.run())
-    await asyncio.sleep(0.05)
+    async with asyncio.timeout(5):
+        while True:
+            health = json.loads((await world.raw("/health", b"", http_method="GET")).body)
+            if set((health["holders"] or {}).get("failing", ())) == {"alpha", "beta", "gamma"}:
+                break
+            await asyncio.sleep(0.01)
     assert world.enclave.phases.phase is Phase.BOOTING
-    health = json.loads((await world.raw("/health", b"", http_method="GET")).body)
-    assert set(health["holders"]["failing"]) == {"alpha", "beta", "gamma"}
     with pytest.raises(Refused) as caught:
         await Client(world).call("CommitVerifier", commit_params("a@example.com"))
     assert caught.value.code == 7309

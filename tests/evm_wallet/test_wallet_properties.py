@@ -148,8 +148,8 @@ def test_signature_survives_encoding_and_recovers_its_configuration(
         configuration.checkpoint,
         fill(configuration.topology, given_signatures),
         data.draw(st.booleans()),
-        configuration.checkpointer,
-        b"" if configuration.checkpointer is None else data.draw(st.binary(max_size=20)),
+        configuration.asked_checkpointer,
+        b"" if configuration.asked_checkpointer is None else data.draw(st.binary(max_size=20)),
     )
     encoded = encode_signature(signature)
     assert parse_signature(encoded) == signature

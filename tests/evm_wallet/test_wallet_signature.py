@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from evm.address import Address, checksum
+from evm.address import ZERO_ADDRESS, Address, checksum
 from evm.errors import EvmError
 from evm.wallet.compact import to_compact
 from evm.wallet.configuration import Configuration
@@ -345,6 +345,18 @@ def test_malformed_hand_over_is_refused(value: object) -> None:
     assert parse_leaf_signature(GOOD) == contract_signature(WALLET, b"\x01")
     with pytest.raises(EvmError):
         parse_leaf_signature(value)
+
+
+def test_checkpointer_at_the_zero_address_is_none() -> None:
+    """It is hashed like none; the contract, told to ask it, would revert."""
+    configuration = replace(two_of_two(), checkpointer=ZERO_ADDRESS)
+    assert configuration.image_hash == two_of_two().image_hash
+    given = [answer(key, OPERATION) for key in KEYS[:2]]
+    data = encode_signature(assemble(configuration, OPERATION, given))
+    assert data == encode_signature(assemble(two_of_two(), OPERATION, given))
+    assert merge(configuration, OPERATION, [data]) == data
+    asking = bytes([data[0] | 0x40]) + bytes(20 + 3) + data[1:]
+    assert refusal(parse_signature, asking).code == "wallet-signature-checkpointer"
 
 
 def test_snapshot_is_not_asked_for_without_a_checkpointer() -> None:

@@ -162,6 +162,7 @@ COVERED: Final[dict[str, str | tuple[str, str]]] = {
     "MAX_NSM_RANDOM_BYTES": f"{NSM_MESSAGES}::test_random_reply_at_the_cap_passes_and_one_byte_more_is_refused",
     "MAX_NSM_RESPONSE_DEPTH": f"{PIECES}::test_depth_of_a_reply_of_the_module",
     "MAX_SYSFS_BYTES": f"{PIECES}::test_attribute_of_sysfs",
+    "MAX_CMDLINE_BYTES": f"{PIECES}::test_command_line_of_the_kernel",
     "MAX_CERTIFICATE_BYTES": f"{DOCUMENT}::test_at05_fields_are_taken_at_their_limits_and_refused_beyond",
     "MAX_CABUNDLE_CERTIFICATES": f"{DOCUMENT}::test_at05_fields_are_taken_at_their_limits_and_refused_beyond",
     "MAX_MODULE_ID_CHARS": f"{DOCUMENT}::test_at05_fields_are_taken_at_their_limits_and_refused_beyond",

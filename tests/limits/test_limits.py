@@ -43,12 +43,13 @@ def test_rows_are_positive_numbers_named_as_caps_or_deadlines() -> None:
 
 
 def test_limits_live_in_one_file() -> None:
-    """No other module of the shipped packages defines a `MAX_*_BYTES` and the like of its own."""
+    """No other module that takes requests defines a `MAX_*_BYTES` and the like of its own (ADR 22)."""
     units = ("_BYTES", "_CHARS", "_DEPTH", "_ITEMS", "_ENTRIES", "_DEADLINE_S", "_DIGITS", "_ATTEMPTS")
     strays = []
-    for package in ("protocol", "attestation", "evm", "enclave", "host_proxy", "eif"):
+    formats = ROOT / "evm" / "wallet"
+    for package in ("protocol", "attestation", "evm", "enclave", "host_proxy"):
         for path in (ROOT / package).rglob("*.py"):
-            if path.name == "limits.py":
+            if path.name == "limits.py" or formats in path.parents:
                 continue
             for node in ast.parse(path.read_text()).body:
                 target = node.target if isinstance(node, ast.AnnAssign) else None

@@ -12,7 +12,7 @@ from attestation.revocation import NotRevoked
 from attestation.verify import verify
 from enclave.errors import BootError, NsmError
 from enclave.nsm import messages
-from enclave.system import SystemClock
+from enclave.system import SystemClock, parent_cid
 from protocol import limits
 from tests.attestation import pki
 
@@ -43,6 +43,15 @@ def test_attribute_of_sysfs(tmp_path: Path) -> None:
     path.write_text("kvm-clock".ljust(limits.MAX_SYSFS_BYTES + 1))
     with pytest.raises(BootError, match="clock-source"):
         SystemClock(tmp_path).source()
+
+
+def test_command_line_of_the_kernel(tmp_path: Path) -> None:
+    path = tmp_path / "cmdline"
+    path.write_text("chancery.parent_cid=2".ljust(limits.MAX_CMDLINE_BYTES))
+    assert parent_cid(path) == 2
+    path.write_text("chancery.parent_cid=2".ljust(limits.MAX_CMDLINE_BYTES + 1))
+    with pytest.raises(BootError, match="cmdline"):
+        parent_cid(path)
 
 
 def test_revocation_list(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from attestation import pcr
 from attestation.roots import TrustRoot
 from protocol.services import Credentials
-from simulator.kms.key_policy import pinned_key_policy
 from simulator.kms.service import KmsService, wall_clock_ms
 from simulator.kms.sigv4 import HttpRequest
 from simulator.nsm import SimulatedNsm
 from simulator.pki import NitroPki
 from tests.simulator_kms.envelope_reader import open_envelope
+from tests.simulator_kms.key_policy import pinned_key_policy
 
 HOLDERS = {"eu-central-1": "111111111111", "us-west-2": "222222222222", "ap-southeast-2": "333333333333"}
 MODULE = "i-0123456789abcdef0-enc0123456789abcdef"

@@ -6,8 +6,8 @@ import cbor2
 import pytest
 
 from simulator.kms.conditions import ATTESTATION_PREFIX
-from simulator.kms.key_policy import pinned_key_policy
 from simulator.kms.keys import StateError
+from tests.simulator_kms.key_policy import pinned_key_policy
 from tests.simulator_kms.kms_world import (
     CONTEXT,
     HOLDERS,

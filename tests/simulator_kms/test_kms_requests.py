@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simulator.kms.key_policy import pinned_key_policy
+from tests.simulator_kms.key_policy import pinned_key_policy
 from tests.simulator_kms.kms_world import (
     CONTEXT,
     HOLDERS,

@@ -57,7 +57,7 @@ def assemble(
         checkpoint=configuration.checkpoint,
         items=fill(configuration.topology, () if is_approved(configuration, operation) else signatures),
         no_chain_id=operation.no_chain_id,
-        checkpointer=configuration.checkpointer,
+        checkpointer=configuration.asked_checkpointer,
         checkpointer_data=checkpointer_data,
     )
 
@@ -76,7 +76,8 @@ def leaf_signatures(
 ) -> tuple[LeafSignature, ...]:
     """The leaf signatures inside a partial signature of this configuration; refuses one of any other."""
     head = (signature.threshold, signature.checkpoint, signature.checkpointer, signature.no_chain_id)
-    expected = (configuration.threshold, configuration.checkpoint, configuration.checkpointer, operation.no_chain_id)
+    asked = configuration.asked_checkpointer
+    expected = (configuration.threshold, configuration.checkpoint, asked, operation.no_chain_id)
     require(head == expected, "wallet-merge-configuration")
     return tuple(_aligned(configuration.topology, signature.items))
 

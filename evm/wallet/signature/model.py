@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from evm.address import ADDRESS_BYTES, Address
+from evm.address import ADDRESS_BYTES, ZERO_ADDRESS, Address
 from evm.wallet.compact import COMPACT_BYTES
 from evm.wallet.configuration import MAX_CHECKPOINT, MAX_THRESHOLD, MAX_WEIGHT
 from evm.wallet.errors import require
@@ -110,6 +110,8 @@ class Signature:
         require(0 <= self.threshold <= MAX_THRESHOLD, "wallet-signature-threshold")
         require(0 <= self.checkpoint <= MAX_CHECKPOINT, "wallet-signature-checkpoint")
         items_depth(self.items)
+        # The contract would call the zero address, where nobody answers.
+        require(self.checkpointer != ZERO_ADDRESS, "wallet-signature-checkpointer")
         require(len(self.checkpointer_data) <= MAX_SIGNATURE_BYTES, "wallet-signature-bytes")
 
 

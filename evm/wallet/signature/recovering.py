@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
-from evm.address import ZERO_ADDRESS, Address
+from evm.address import Address
 from evm.fields import UINT256_MAX
 from evm.keccak import keccak256
 from evm.message import PersonalMessage
@@ -97,7 +97,7 @@ def _recover_chain(parts: Sequence[Signature], operation: Operation, contracts: 
 
 
 def _snapshot(signature: Signature, wallet: Address, contracts: Contracts) -> Snapshot:
-    if signature.checkpointer in (None, ZERO_ADDRESS):
+    if signature.checkpointer is None:
         return Snapshot(_ZERO, 0)
     return contracts.snapshot_for(signature.checkpointer, wallet, signature.checkpointer_data)
 

@@ -1,4 +1,4 @@
-"""The key policy of one holder, pinned to one image: what the deployment's policy generator will print (KM-07).
+"""A key policy of one holder, pinned to one image, without an encryption context: for calls of any kind (KM-07).
 
 PCR0, PCR1 and PCR2 are pinned together, because PCR0 alone also fits an image with shifted section borders
 (nitro-platform.md, finding 5). The Allow cannot match without a document; the Deny statements also void any Allow that
