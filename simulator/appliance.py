@@ -20,14 +20,11 @@ from host_proxy.app import Host, HostPorts, compose, metrics_for
 from host_proxy.config import Enclave, HostConfig, Rates
 from host_proxy.logging import Log
 from host_proxy.store import SqliteStore, Store
-from simulator import image
-from simulator.image import StagedImage
-from simulator.launcher import SimulatorLauncher
+from simulator.emulated import CountersigningTransport
+from simulator.enclaves import Enclaves, LocalLauncher, MeasuredImage, Prepared, WalledIn
 from simulator.stand_ins import StandIns
 
-SOURCE_ROOT: Final = Path(__file__).resolve().parents[1]
 ROOT_FILE: Final = "simulator-root.der"
-_BOOT_DEADLINE_S: Final = 30.0
 _POLL_S: Final = 0.05
 
 
@@ -37,9 +34,8 @@ class Options:
 
     listen: str = "127.0.0.1:8080"
     metrics_listen: str = "127.0.0.1:0"
-    source_root: Path = SOURCE_ROOT
+    enclaves: Enclaves = field(default_factory=WalledIn)
     pin: bool = True
-    debug: bool = False
     rates: Rates = field(default_factory=Rates)
     on_line: Callable[[str], None] = lambda _: None
     on_mail: Callable[[EmailMessage], None] = lambda _: None
@@ -51,16 +47,22 @@ class Options:
 class Appliance:
     """A running appliance."""
 
-    def __init__(self, stand_ins: StandIns, staged: StagedImage, host: Host, launcher: SimulatorLauncher) -> None:
+    def __init__(self, stand_ins: StandIns, prepared: Prepared, host: Host, boot_deadline_s: float) -> None:
         self.stand_ins = stand_ins
-        self.image = staged
+        self.image = prepared.image
+        self.launcher = prepared.launcher
         self.host = host
-        self.launcher = launcher
+        self._boot_deadline_s = boot_deadline_s
 
     @property
     def url(self) -> str:
         """Where the API answers."""
         return f"http://127.0.0.1:{self.host.port}"
+
+    def transport(self) -> httpx.BaseTransport | None:
+        """What clients of this appliance reach it through; None for the usual way."""
+        notary = self.stand_ins.notary
+        return None if notary is None else CountersigningTransport(notary)
 
     async def health(self) -> dict[str, Any]:
         """What `/health` says, whatever its status."""
@@ -69,10 +71,11 @@ class Appliance:
             return body
 
     async def wait_for(
-        self, condition: Callable[[dict[str, Any]], bool], what: str, deadline_s: float = _BOOT_DEADLINE_S
+        self, condition: Callable[[dict[str, Any]], bool], what: str, deadline_s: float | None = None
     ) -> dict[str, Any]:
         """Health, once `condition` holds for it; `TimeoutError` that says what was waited for, and the last health."""
         health: dict[str, Any] = {}
+        deadline_s = deadline_s or self._boot_deadline_s
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
                 while True:
@@ -82,7 +85,7 @@ class Appliance:
                     await asyncio.sleep(_POLL_S)
         raise TimeoutError(f"not within {deadline_s:.0f} s: {what}; health was {health}")
 
-    async def wait_until(self, phase: str = "serving", deadline_s: float = _BOOT_DEADLINE_S) -> dict[str, Any]:
+    async def wait_until(self, phase: str = "serving", deadline_s: float | None = None) -> dict[str, Any]:
         """Health, once the enclave is in `phase`."""
         return await self.wait_for(lambda health: health["phase"] == phase, f"the enclave is {phase}", deadline_s)
 
@@ -92,31 +95,30 @@ async def running(state: Path, options: Options | None = None) -> AsyncIterator[
     """Start everything with its state in `state`; stop and clean up on leaving. Not yet necessarily serving."""
     chosen = options or Options()
     state.mkdir(parents=True, exist_ok=True, mode=0o700)  # noqa: ASYNC240  before anything runs
-    stand_ins = StandIns(state, chosen.on_mail)
+    enclaves = chosen.enclaves
+    stand_ins = StandIns(state, chosen.on_mail, emulated=enclaves.emulated)
     (state / ROOT_FILE).write_bytes(stand_ins.root.der)
     # Unix socket paths are short; the folder of the checkout may not be.
     scratch = Path(tempfile.mkdtemp(prefix="chancery-"))
     await stand_ins.start()
     try:
-        config = stand_ins.config_with(chosen.changes)
-        staged = await asyncio.to_thread(image.stage, chosen.source_root, config, scratch / "image")
+        config = stand_ins.config_with({**enclaves.changes, **chosen.changes})
+        prepared = await enclaves.prepare(config, scratch, stand_ins.pki, chosen.on_line)
         if chosen.pin:
-            stand_ins.pin(staged.pcrs)
-        sockets = scratch / "sockets"
-        sockets.mkdir(mode=0o700)
-        launcher = SimulatorLauncher(staged, stand_ins.pki, sockets, on_line=chosen.on_line, debug=chosen.debug)
-        host = _host(state, chosen, stand_ins, launcher)
+            stand_ins.pin(prepared.image.pcrs)
+        host = _host(state, chosen, stand_ins, prepared.launcher)
         await host.start()
         try:
-            yield Appliance(stand_ins, staged, host, launcher)
+            yield Appliance(stand_ins, prepared, host, enclaves.boot_deadline_s)
         finally:
             await host.stop()
+            prepared.launcher.close()
     finally:
         await stand_ins.close()
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _host(state: Path, options: Options, stand_ins: StandIns, launcher: SimulatorLauncher) -> Host:
+def _host(state: Path, options: Options, stand_ins: StandIns, launcher: LocalLauncher) -> Host:
     config = HostConfig(
         version=1,
         enclave=Enclave(address=launcher.address),
@@ -132,6 +134,6 @@ def _host(state: Path, options: Options, stand_ins: StandIns, launcher: Simulato
     return compose(config, ports, log=options.log or Log(), metrics=metrics_for(config))
 
 
-def describe(staged: StagedImage) -> dict[str, str]:
+def describe(image: MeasuredImage) -> dict[str, str]:
     """The registers of an image as hex, by name."""
-    return {f"PCR{index}": value.hex() for index, value in sorted(staged.pcrs.items())}
+    return {f"PCR{index}": value.hex() for index, value in sorted(image.pcrs.items())}

@@ -93,7 +93,8 @@ async def _edited_image(story: Story, state: Path) -> None:
     import shutil
 
     from host_proxy.logging import Log
-    from simulator.appliance import SOURCE_ROOT, Options, running
+    from simulator.appliance import Options, running
+    from simulator.enclaves import SOURCE_ROOT, WalledIn
     from simulator.image import APP_PACKAGES
 
     story.step("Somebody edits one line of the enclave: the holders refuse")
@@ -104,7 +105,7 @@ async def _edited_image(story: Story, state: Path) -> None:
         with (source / "enclave" / "wallets.py").open("a") as file:
             file.write("\n# a line that nobody approved\n")
         with (state / "host.log").open("a") as stream:
-            options = Options(listen="127.0.0.1:0", log=Log(stream), source_root=source, pin=False)
+            options = Options(listen="127.0.0.1:0", log=Log(stream), enclaves=WalledIn(source), pin=False)
             async with running(state, options) as appliance:
                 story.say(f"PCR0 {appliance.image.pcrs[0].hex()[:48]}…")
                 await _refused(story, appliance)

@@ -41,6 +41,7 @@ def _device(appliance: Appliance) -> tuple[Api, Flows]:
         origin=settings.ORIGIN,
         roots=(appliance.stand_ins.root,),
         image=image,
+        transport=appliance.transport(),
     )
     return api, Flows(api, settings.SCOPE)
 
@@ -57,7 +58,7 @@ def act_as_user(story: Story, appliance: Appliance, state: Path) -> None:
         story.say(f"session {session.session} for {settings.ORIGIN}: this device key belongs to {session.identity}")
         _execute(story, phone, session.session, session.signer)
         _recover(story, phone, session.session, session.signer)
-        _prove(story, phone, session, state)
+        _prove(story, appliance, phone, session, state)
     finally:
         phone_api.close()
         laptop_api.close()
@@ -117,15 +118,18 @@ def _recover(story: Story, flows: Flows, session: str, signer: str) -> None:
     story.say("a message signature (EIP-191) recovers to the wallet's address with eth-account")
 
 
-def _prove(story: Story, flows: Flows, session: Any, state: Path) -> None:
+def _prove(story: Story, appliance: Appliance, flows: Flows, session: Any, state: Path) -> None:
     from attestation.bundle import Bundle, IdentityOpening
     from host_proxy.client.flows import decode_b64u
     from simulator import settings
 
     story.step("The whole chain is verified by a separate command, offline")
+    document = flows.binding_document()
+    if appliance.stand_ins.notary is not None:
+        document = appliance.stand_ins.notary.countersign(document)
     opening = IdentityOpening(decode_b64u(session.salt), settings.SCOPE, session.identity)
     bundle = state / "proof.bundle"
-    bundle.write_bytes(Bundle(flows.binding_document(), decode_b64u(session.attestation), opening).encode())
+    bundle.write_bytes(Bundle(document, decode_b64u(session.attestation), opening).encode())
     verdict = _command("simulator", "--state", str(state), "verify", str(bundle), "--json")
     require(verdict.returncode == 0, "the simulator's verify accepts the bundle")
     result = json.loads(verdict.stdout)

@@ -89,6 +89,9 @@ class SimulatorLauncher:
             self._nsm_server.close()
         self._process = self._reader = self._nsm_server = None
 
+    def close(self) -> None:
+        """Nothing to remove: the sockets lie in the caller's folder."""
+
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         if process.stderr is None:
             return

@@ -34,10 +34,12 @@ SETS: Final = {
     "emulator": PackageSet(
         packages=(
             *_SHELL, *_C, "libcbor-dev", "libfdt-dev", "libglib2.0-dev", "libgnutls28-dev", "libpixman-1-dev", "meson",
-            "ninja-build", "pkgconf", "python3-minimal", "python3-pip", "python3-pycotap", "python3-venv", "seabios",
+            "ninja-build", "pkgconf", "python3-minimal", "python3-pip", "python3-pycotap", "python3-venv",
         ),
         sources=("qemu",),
     ),
+    # What QEMU runs before the image: the rest of its data is not used.
+    "firmware": PackageSet(packages=(), alone=("qemu-system-data",)),
     # The vsock device's other end; a single program.
     "vsock-device": PackageSet(packages=(), suites=("sid",), alone=("vhost-device-vsock",)),
 }  # fmt: skip

@@ -9,6 +9,7 @@ loads and its firmware, started through its own loader, so it does not depend on
 import os
 import shutil
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -22,8 +23,8 @@ from eif.errors import EifError
 _QEMU: Final = "qemu-system-x86_64"
 _VSOCK_DEVICE: Final = "vhost-device-vsock"
 _LOADER: Final = "ld-linux-x86-64.so.2"
-_LOCKS: Final = ("emulator", "vsock-device")
-_RECIPE: Final = "1"
+_FIRMWARE: Final = ("qboot.rom", "linuxboot_dma.bin")
+_RECIPE: Final = "2"
 _CONFIGURE: Final = (
     "--target-list=x86_64-softmmu", "--without-default-features", "--enable-kvm", "--enable-tcg", "--enable-gnutls",
     "--enable-libcbor", "--enable-vhost-user", "--enable-vhost-kernel", "--enable-pixman", "--enable-system",
@@ -34,37 +35,47 @@ _CONFIGURE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Emulator:
-    """The programs, below `folder`."""
+    """`programs`: QEMU, its loader and libraries; `parts`: firmware, and the vsock device's other end."""
 
-    folder: Path
+    programs: Path
+    parts: Path
 
     def qemu(self) -> list[str]:
         """The command that starts QEMU with its firmware; machine and image follow."""
-        return [*self._program(_QEMU), "-L", str(self.folder / "firmware")]
+        return [*self._loaded(self.programs / _QEMU), "-L", str(self.parts)]
 
     def vsock_device(self) -> list[str]:
         """The command that starts the vsock device's other end."""
-        return self._program(_VSOCK_DEVICE)
+        return self._loaded(self.parts / _VSOCK_DEVICE)
 
-    def _program(self, name: str) -> list[str]:
-        libraries = self.folder / "lib"
-        return [str(libraries / _LOADER), "--library-path", str(libraries), str(self.folder / "bin" / name)]
+    def _loaded(self, program: Path) -> list[str]:
+        libraries = self.programs / "lib"
+        return [str(libraries / _LOADER), "--library-path", str(libraries), str(program)]
 
 
-def cache_key() -> str:
-    """What the emulator is made from, as a short name."""
-    return key_of(*((LOCKS / f"{name}.lock").read_bytes() for name in _LOCKS), repr(_CONFIGURE), _RECIPE)
+def is_built() -> bool:
+    """Whether the emulator is in the cache, so that `build_emulator` takes no time."""
+    return all((cache_folder(name) / key).is_dir() for name, key in (("qemu", _qemu_key()), ("emulator", _parts_key())))
 
 
 def build_emulator(say: Say) -> Emulator:
-    """The emulator from the cache, or built: about nine minutes of processor time.
+    """The emulator from the cache, or built: about fifteen minutes of processor time.
 
     `EifError` with one of the package and build codes.
     """
-    return Emulator(built("emulator", cache_key(), lambda folder: _build(folder, say)))
+    programs = built("qemu", _qemu_key(), lambda folder: _build_qemu(folder, say))
+    return Emulator(programs, built("emulator", _parts_key(), lambda folder: _collect_parts(folder, say)))
 
 
-def _build(folder: Path, say: Say) -> None:
+def _qemu_key() -> str:
+    return key_of((LOCKS / "emulator.lock").read_bytes(), repr(_CONFIGURE), _RECIPE)
+
+
+def _parts_key() -> str:
+    return key_of(*((LOCKS / f"{name}.lock").read_bytes() for name in ("firmware", "vsock-device")), _RECIPE)
+
+
+def _build_qemu(folder: Path, say: Say) -> None:
     root = BuildRoot(folder / "root", "emulator", cache_folder("logs") / "emulator.log", say)
     (archive,) = root.sources
     shutil.copyfile(archive, root.work / "qemu.tar.xz")
@@ -74,9 +85,14 @@ def _build(folder: Path, say: Say) -> None:
     _leave_out_firmware(root.work / "qemu/pc-bios/meson.build")
     root.run("sh", "-c", f"cd {source} && ./configure {' '.join(_CONFIGURE)}")
     root.run("ninja", "-C", f"{source}/build", f"-j{os.cpu_count() or 1}", _QEMU)
-    shutil.copyfile(root.work / "qemu/build" / _QEMU, root.work / _QEMU)
-    _add_vsock_device(root.work, say)
-    _collect(root, folder)
+    # The root's own loader lists what the program loads, so that nothing of this machine gets in.
+    script = (
+        f"cd /{WORK} && mkdir lib && cp qemu/build/{_QEMU} . && strip {_QEMU} && /lib64/{_LOADER} --list ./{_QEMU} | "
+        f"awk '$3 ~ /^\\// {{ print $3 }}' | xargs cp -L -t lib && cp -L /lib64/{_LOADER} /lib/*/libgcc_s.so.1 lib/"
+    )
+    root.run("sh", "-c", script)
+    for name in ("lib", _QEMU):
+        shutil.move(root.work / name, folder / name)
     shutil.rmtree(root.path)
 
 
@@ -88,27 +104,14 @@ def _leave_out_firmware(path: Path) -> None:
     path.write_text(text.replace("if unpack_edk2_blobs\n", "if false\n"))
 
 
-def _add_vsock_device(work: Path, say: Say) -> None:
-    pinned = read_lock("vsock-device")
-    unpacked = work / "device"
-    unpacked.mkdir()
-    unpack_packages(unpacked, zip(pinned, fetch(pinned, say), strict=True))
-    shutil.copyfile(unpacked / "usr/bin" / _VSOCK_DEVICE, work / _VSOCK_DEVICE)
-
-
-def _collect(root: BuildRoot, folder: Path) -> None:
-    """Both programs, the libraries that they load, the loader, and the firmware."""
-    # The loader of the root lists what they load, so that nothing of this machine gets in.
-    programs = f"{_QEMU} {_VSOCK_DEVICE}"
-    script = (
-        f"cd /{WORK} && mkdir lib bin && strip {_QEMU} && chmod 755 {programs} && for program in {programs}; do "
-        f"/lib64/{_LOADER} --list ./$program | awk '$3 ~ /^\\// {{ print $3 }}' | xargs cp -L -t lib; done && "
-        f"cp -L /lib64/{_LOADER} lib/ && mv {programs} bin/"
-    )
-    root.run("sh", "-c", script)
-    for name in ("lib", "bin"):
-        shutil.move(root.work / name, folder / name)
-    shutil.copytree(root.path / "usr/share/seabios", folder / "firmware")
+def _collect_parts(folder: Path, say: Say) -> None:
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        unpacked = Path(name)
+        pinned = (*read_lock("firmware"), *read_lock("vsock-device"))
+        unpack_packages(unpacked, zip(pinned, fetch(pinned, say), strict=True))
+        for file in _FIRMWARE:
+            shutil.copyfile(unpacked / "usr/share/qemu" / file, folder / file)
+        shutil.copy(unpacked / "usr/bin" / _VSOCK_DEVICE, folder / _VSOCK_DEVICE)
 
 
 def main() -> int:
@@ -118,7 +121,7 @@ def main() -> int:
     except EifError as error:
         print(error.text, file=sys.stderr)  # noqa: T201
         return 1
-    print(emulator.folder)  # noqa: T201
+    print(emulator.programs, emulator.parts)  # noqa: T201
     return 0
 
 

@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from eif.emulator.build import Emulator
@@ -79,10 +78,12 @@ class Machine:
     async def __aenter__(self) -> "Machine":
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.stop()
+        self.close()
+
+    def close(self) -> None:
+        """Remove the sockets; the machine must have ended."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property
