@@ -14,14 +14,15 @@ from typing import Final
 import zstandard
 
 from eif import cpio
+from eif.cache import built, key_of
 from eif.cpio import Entry
 from eif.debian.fetch import Say
 from eif.errors import EifError
 from eif.init.build import build_init
 from eif.kernel import build as kernel
 from eif.metadata import Metadata, format_build_time
-from eif.rootfs.application import application_entries
-from eif.rootfs.base import build_base
+from eif.rootfs.application import application_entries, base_entries
+from eif.rootfs.base import Base, build_base
 from eif.writer import ImageParts, write_image
 from protocol import limits
 
@@ -37,6 +38,7 @@ CMDLINE: Final = " ".join((
 CID, so it is 3. Devices are announced by what the hypervisor appends."""
 
 _COMPRESSION_LEVEL: Final = 19
+_ARCHIVE: Final = "archive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +60,14 @@ def build_image(inputs: BuildInputs, output: Path, say: Say) -> None:
     image = inputs.kernel or kernel.build_kernel(say) / kernel.IMAGE
     init = build_init(say)
     base = build_base(say)
-    application = application_entries(base, inputs.source, inputs.config, say)
-    say("packing the ramdisks")
+    first = base_archive(base, say)
+    say("packing the application")
+    second = compressed(application_entries(base, inputs.source, inputs.config, say))
     parts = ImageParts(
         kernel=_read(image),
         cmdline=inputs.cmdline,
         metadata=_metadata(inputs),
-        ramdisks=(ramdisk(init_entries(init.read_bytes())), ramdisk(application)),
+        ramdisks=(compressed(init_entries(init.read_bytes())), first + second),
     )
     say(f"writing {output}")
     write_image(output, parts)
@@ -75,7 +78,18 @@ def init_entries(program: bytes) -> list[Entry]:
     return [cpio.directory("dev"), cpio.character_device("dev/console", 5, 1), cpio.file("init", program, 0o755)]
 
 
-def ramdisk(entries: Sequence[Entry]) -> bytes:
+def base_archive(base: Base, say: Say) -> bytes:
+    """The archive of interpreter and packages, from the cache or made: compressing it takes most of a build's time."""
+
+    def make(folder: Path) -> None:
+        say("packing interpreter and packages")
+        (folder / _ARCHIVE).write_bytes(compressed(base_entries(base)))
+
+    key = key_of(base.root.parent.name, repr((_COMPRESSION_LEVEL, EPOCH_S, zstandard.ZSTD_VERSION)))
+    return (built("base-archive", key, make) / _ARCHIVE).read_bytes()
+
+
+def compressed(entries: Sequence[Entry]) -> bytes:
     """One compressed archive, of a length that is a multiple of four."""
     raw = io.BytesIO()
     cpio.write_archive(entries, raw, EPOCH_S)

@@ -22,9 +22,8 @@ from host_proxy.logging import Log
 from host_proxy.store import SqliteStore, Store
 from simulator.emulated import CountersigningTransport
 from simulator.enclaves import Enclaves, LocalLauncher, MeasuredImage, Prepared, WalledIn
-from simulator.stand_ins import StandIns
+from simulator.stand_ins import StandIns, write_root
 
-ROOT_FILE: Final = "simulator-root.der"
 _POLL_S: Final = 0.05
 
 
@@ -97,7 +96,7 @@ async def running(state: Path, options: Options | None = None) -> AsyncIterator[
     state.mkdir(parents=True, exist_ok=True, mode=0o700)  # noqa: ASYNC240  before anything runs
     enclaves = chosen.enclaves
     stand_ins = StandIns(state, chosen.on_mail, emulated=enclaves.emulated)
-    (state / ROOT_FILE).write_bytes(stand_ins.root.der)
+    write_root(state, stand_ins.root)
     # Unix socket paths are short; the folder of the checkout may not be.
     scratch = Path(tempfile.mkdtemp(prefix="chancery-"))
     await stand_ins.start()

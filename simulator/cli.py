@@ -15,7 +15,7 @@ import typer
 from attestation.roots import TrustRoot
 from host_proxy.cli import USER_COMMANDS, build_app
 from host_proxy.cli.exit_codes import ExitCode, leave
-from simulator import demo, run
+from simulator import boot, demo, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,11 @@ class SimulatorContext:
 
     @property
     def trust_roots(self) -> tuple[TrustRoot, ...]:
-        """The root of the simulated hardware in this state folder; none before it was made."""
-        from simulator.appliance import ROOT_FILE
-        from simulator.stand_ins import ROOT_NAME
+        """The root under which the appliance of this state folder attests; none before it was made."""
+        from simulator.stand_ins import read_root
 
-        path = self.state / ROOT_FILE
-        return (TrustRoot(ROOT_NAME, path.read_bytes()),) if path.exists() else ()
+        root = read_root(self.state)
+        return () if root is None else (root,)
 
 
 def id_token(
@@ -75,6 +74,7 @@ def build() -> typer.Typer:
     app.command("attest", context_settings=passed_on)(attest)
     run.register(app)
     demo.register(app)
+    boot.register(app)
     return app
 
 

@@ -19,6 +19,7 @@ from host_proxy.egress_policy import Endpoint
 from protocol.services import Credentials
 from simulator import settings
 from simulator.authorization import RegisteredClient
+from simulator.emulated import ROOT_NAME as EMULATOR_ROOT_NAME
 from simulator.emulated import EmulatorNotary
 from simulator.identity_provider import IdentityProvider
 from simulator.kms import server as kms_server
@@ -28,8 +29,27 @@ from simulator.pki import NitroPki
 from simulator.tls import TlsAuthority
 
 ROOT_NAME: Final = "Chancery simulator (not hardware)"
+ROOT_FILE: Final = "simulator-root.der"
+EMULATOR_ROOT_FILE: Final = "emulator-root.der"
 _LOOPBACK: Final = "127.0.0.1"
 _HTTPS: Final = 443
+
+
+def write_root(state: Path, root: TrustRoot) -> None:
+    """Keep `root` where verifying commands find it; that of another way to run enclaves is forgotten."""
+    for name, file in ((ROOT_NAME, ROOT_FILE), (EMULATOR_ROOT_NAME, EMULATOR_ROOT_FILE)):
+        if name == root.name:
+            (state / file).write_bytes(root.der)
+        else:
+            (state / file).unlink(missing_ok=True)
+
+
+def read_root(state: Path) -> TrustRoot | None:
+    """The root that was kept in this folder, or None."""
+    for name, file in ((ROOT_NAME, ROOT_FILE), (EMULATOR_ROOT_NAME, EMULATOR_ROOT_FILE)):
+        if (state / file).exists():
+            return TrustRoot(name, (state / file).read_bytes())
+    return None
 
 
 class StandIns:

@@ -1,8 +1,8 @@
 """Boots an image in QEMU's nitro-enclave machine, and gives the parent's side of its vsock as unix sockets.
 
 The host connects to `address` (`unix:…:5000`); what the guest starts arrives on sockets beside it (design section 9).
-The parent is CID 2 there, and the machine stops on a triple fault: both are appended to the command line, which
-changes no register. Source: emulation.md; QEMU's documents are unsigned, so nothing that ships accepts them.
+What is appended to the command line changes no register. QEMU's documents are unsigned (nitro-platform.md 4.3), so
+nothing that ships accepts them.
 """
 
 import asyncio
@@ -22,7 +22,8 @@ from protocol.addresses import HEARTBEAT_PORT, INGRESS_PORT
 HEARTBEAT: Final = b"\xb7"
 MODULE_ID: Final = "i-0000000000000000a-enc0000000000000001"
 PARENT_ROLE: Final = "arn:aws:iam::000000000000:role/chancery-emulator"
-APPENDED_CMDLINE: Final = "reboot=t chancery.parent_cid=2"
+APPENDED_CMDLINE: Final = "reboot=t tsc=reliable chancery.parent_cid=2"
+"""A triple fault ends QEMU; the time stamp counter is not doubted when the machine is busy; the parent is CID 2."""
 
 _GUEST_CID: Final = 4
 _SOCKET: Final = "vsock"
@@ -104,12 +105,18 @@ class Machine:
         wanted = self._options.accelerator
         if wanted == "auto" and os.access(_KVM, os.R_OK | os.W_OK):
             await self._start("kvm")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_KVM_PATIENCE_S):
-                    await self._alive.wait()
-                    return
+            if await self._is_alive_within(_KVM_PATIENCE_S):
+                return
             self._on_line("emulator: hardware virtualisation does not work here; emulating the processor instead")
         await self._start("tcg" if wanted == "auto" else wanted)
+
+    async def _is_alive_within(self, patience_s: float) -> bool:
+        """Whether init speaks before the machine ends and the time is over."""
+        events = [asyncio.create_task(self._alive.wait()), asyncio.create_task(self.wait())]
+        await asyncio.wait(events, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+        for event in events:
+            event.cancel()
+        return self._alive.is_set()
 
     async def heartbeat(self, deadline_s: float) -> None:
         """Returns when init has said that the image has started; `EifError("emulator-failed")` after `deadline_s`."""

@@ -1,4 +1,7 @@
-"""The second ramdisk: the base, our own code and the measured configuration, each file on the allow-list (SC-04)."""
+"""The second ramdisk: base, our own code and measured configuration, each file on the allow-list (SC-04).
+
+It is two archives, one after the other: the first changes with the packages only, and is kept in the cache.
+"""
 
 import os
 import shutil
@@ -23,16 +26,21 @@ _EMPTY_FOLDERS: Final = {"dev": 0o755, "proc": 0o755, "run": 0o755, "sys": 0o755
 _EXECUTABLE: Final = ("usr/bin/", "usr/lib64/ld-", "usr/lib/x86_64-linux-gnu/ld-")
 
 
+def base_entries(base: Base) -> list[Entry]:
+    """All entries of the ramdisk's first archive: interpreter, libraries, packages; `EifError("rootfs-stranger")`."""
+    files = [_entry(base.root, path) for path in files_below(base.root)]
+    validate_strangers(files)
+    return with_folders(files)
+
+
 def application_entries(base: Base, source: Path, config: bytes, say: Say) -> list[Entry]:
-    """All entries of the ramdisk. `source`: the folder with our packages; `config`: the measured configuration.
+    """All entries of the second. `source`: the folder with our packages; `config`: the measured configuration.
 
     `EifError("rootfs-stranger")` names a file that is not on the allow-list; `EifError` with a build code.
     """
-    files = [_entry(base.root, path) for path in files_below(base.root)]
-    files += _own_code(base.compiler, source, say)
-    files.append(cpio.file(CONFIG, config))
+    files = [*_own_code(base.compiler, source, say), cpio.file(CONFIG, config)]
     validate_strangers(files)
-    return [*_folders(files), *files]
+    return with_folders(files)
 
 
 def _own_code(compiler: Path, source: Path, say: Say) -> list[Entry]:
@@ -77,10 +85,11 @@ def _entry(root: Path, path: Path) -> Entry:
     return cpio.file(name, path.read_bytes(), 0o755 if name.startswith(_EXECUTABLE) else 0o644)
 
 
-def _folders(files: Iterable[Entry]) -> list[Entry]:
-    """Every folder on the way to a file, and the empty ones."""
+def with_folders(files: Iterable[Entry]) -> list[Entry]:
+    """The files, every folder on the way to one, and the empty ones."""
+    files = list(files)
     names = set(_EMPTY_FOLDERS)
     for entry in files:
         parts = entry.path.split("/")[:-1]
         names |= {"/".join(parts[:length]) for length in range(1, len(parts) + 1)}
-    return [cpio.directory(name, _EMPTY_FOLDERS.get(name, 0o755)) for name in sorted(names)]
+    return [*(cpio.directory(name, _EMPTY_FOLDERS.get(name, 0o755)) for name in sorted(names)), *files]
