@@ -40,6 +40,7 @@ from enclave.rpc.authorized import Authorizer
 from enclave.rpc.identity_instrument import IdentityInstrument
 from enclave.rpc.session import SessionService
 from enclave.rpc.signer import SignerService
+from enclave.second_opinion import SecondOpinion
 from enclave.sessions import Sessions
 from enclave.shards import Shards
 from enclave.wallets import Wallets
@@ -69,6 +70,7 @@ class Enclave:
         self._shards = Shards(self._holders, config.deployment, ports.entropy.random)
         self._pcr0 = b""
         self._started_ms = 0
+        self._second_opinion = SecondOpinion()
         self.phases = Phases()
         always = {"/status": self._status, "/health": self._health}
         self._dispatcher = Dispatcher(Routes({}, {}, always))
@@ -90,6 +92,7 @@ class Enclave:
             tasks.create_task(boot.keep_synchronized(self._nsm, self._clock))
             tasks.create_task(self._keep_holders())
             tasks.create_task(channel.keep_rotated())
+            tasks.create_task(self._second_opinion.load())
 
     async def _boot(self) -> SealedChannel:
         self._clock.require_source(self._config.clock_sources)
@@ -143,7 +146,7 @@ class Enclave:
         instrument = IdentityInstrument(config, clock, modes, commitments, accounts, devices, sessions, wallets)
         authorizer = Authorizer(config, clock, devices, sessions)
         session = SessionService(config, clock, authorizer, accounts, devices, sessions, nonces)
-        signer = SignerService(authorizer, wallets)
+        signer = SignerService(authorizer, wallets, self._second_opinion)
         return Routes(
             signed={
                 "/rpc/IdentityInstrument/CommitVerifier": instrument.commit_verifier,

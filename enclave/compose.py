@@ -9,7 +9,6 @@ from enclave import boot
 from enclave.config import Config
 from enclave.kms.client import HttpsKms
 from enclave.kms.recipient import RecipientKey
-from enclave.kms.sdk_c import Endpoint, SdkKms
 from enclave.net.egress import ConnectEgress
 from enclave.net.smtp import SmtpMailer
 from enclave.net.tls import client_context
@@ -49,6 +48,8 @@ def compose(config: Config, hardware: Hardware) -> Ports:
         credentials=parent.credentials,
     )
     if config.kms_client == "sdk-c":  # it cannot make holder keys with an encryption context; the other client can
+        from enclave.kms.sdk_c import Endpoint, SdkKms  # nobody else needs its bindings
+
         ports = enumerate(config.holders, start=KMS_PORT_BASE + 1)
         endpoints = {holder.name: Endpoint(port=port) for port, holder in ports}
         kms = SdkKms(config.sdk_library, parent.credentials, provisioner=kms, endpoints=endpoints)

@@ -8,6 +8,7 @@ Source: nitro-platform.md 4.3.
 
 import base64
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 import httpx
@@ -36,6 +37,7 @@ class EmulatorNotary:
 
     def __init__(self, state: Path) -> None:
         self._pki = NitroPki(state)
+        self._turn = Lock()  # holders answer in threads; the PKI issues for one at a time
 
     @property
     def root(self) -> TrustRoot:
@@ -44,7 +46,9 @@ class EmulatorNotary:
 
     def countersign(self, document: bytes) -> bytes:
         """The same claims, signed; `NotEmulated` unless `document` is exactly what QEMU's module writes."""
-        return sign_document(_claims(document), self._pki)
+        claims = _claims(document)
+        with self._turn:
+            return sign_document(claims, self._pki)
 
 
 def _claims(document: bytes) -> Claims:

@@ -25,6 +25,7 @@ PARENT_ROLE: Final = "arn:aws:iam::000000000000:role/chancery-emulator"
 APPENDED_CMDLINE: Final = "reboot=t tsc=reliable chancery.parent_cid=2"
 """A triple fault ends QEMU; the time stamp counter is not doubted when the machine is busy; the parent is CID 2."""
 
+_PROCESSOR: Final = "max,-erms,-fsrm"  # string instructions are emulated byte by byte; kernels then use others
 _GUEST_CID: Final = 4
 _SOCKET: Final = "vsock"
 _DEVICE_SOCKET: Final = "device"
@@ -165,7 +166,7 @@ class Machine:
             f"parent-id={options.parent_id}"
         )
         return [
-            *self._emulator.qemu(), "-M", machine, "-accel", accelerator, "-cpu", "max", "-smp", str(options.cpus),
+            *self._emulator.qemu(), "-M", machine, "-accel", accelerator, "-cpu", _PROCESSOR, "-smp", str(options.cpus),
             "-m", f"{options.memory_mib}M", "-kernel", str(self._image), "-append", APPENDED_CMDLINE, "-nographic",
             "-no-reboot", "-chardev", f"socket,id=c,path={device}",
         ]  # fmt: skip

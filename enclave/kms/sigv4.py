@@ -1,28 +1,28 @@
-"""Signature Version 4 for KMS: botocore's arithmetic, our clock.
+"""Signature Version 4 for KMS: one method, one path, no query, at the time of our own clock.
 
-Trust side: enclave. The signature only lets a call reach AWS: its credentials are the host's hint (KM-09). The entry
-point of botocore reads the wall clock, so its steps are called one by one with a time from port `Clock`; none of its
-service models is loaded. Source: AWS General Reference, "Signature Version 4 signing process".
+Trust side: enclave. The signature only lets a call reach AWS: its credentials are the host's hint (KM-09). A test
+compares every header with botocore's, which stays outside: importing it takes longer than the rest of the boot.
+Source: AWS General Reference, "Signature Version 4 signing process".
 """
 
+import hashlib
+import hmac
 from datetime import UTC, datetime
-from typing import Any, Final
-
-from botocore.auth import SIGV4_TIMESTAMP, SigV4Auth  # type: ignore[import-untyped]
-from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]
-from botocore.credentials import Credentials as BotoCredentials  # type: ignore[import-untyped]
+from typing import Final
 
 from protocol.services import Credentials
 
 CONTENT_TYPE: Final = "application/x-amz-json-1.1"
+_ALGORITHM: Final = "AWS4-HMAC-SHA256"
 _SERVICE: Final = "kms"
+_END: Final = "aws4_request"
 
 
 def sign(
     *, host: str, region: str, operation: str, body: bytes, credentials: Credentials, wall_ms: int
 ) -> dict[str, str]:
     """All headers of `POST https://host/` with `body` for `TrentService.operation`, the authorization included."""
-    timestamp = datetime.fromtimestamp(wall_ms // 1000, UTC).strftime(SIGV4_TIMESTAMP)
+    timestamp = datetime.fromtimestamp(wall_ms // 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
     headers = {
         "Host": host,
         "Content-Type": CONTENT_TYPE,
@@ -31,16 +31,37 @@ def sign(
     }
     if credentials.session_token:
         headers["X-Amz-Security-Token"] = credentials.session_token
-    request = AWSRequest(method="POST", url=f"https://{host}/", headers=headers, data=body)
-    request.context["timestamp"] = timestamp
-    signer: Any = SigV4Auth(
-        BotoCredentials(credentials.access_key_id, credentials.secret_access_key, credentials.session_token),
-        _SERVICE,
-        region,
-    )
-    text = signer.string_to_sign(request, signer.canonical_request(request))
-    signed = signer.signed_headers(signer.headers_to_sign(request))
-    signature = signer.signature(text, request)
-    scope = signer.scope(request)
-    headers["Authorization"] = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={signed}, Signature={signature}"
+    scope = (timestamp[:8], region, _SERVICE, _END)
+    names, request = _canonical_request(headers, body)
+    to_sign = "\n".join((_ALGORITHM, timestamp, "/".join(scope), hashlib.sha256(request).hexdigest()))
+    signature = _mac(_signing_key(credentials.secret_access_key, scope), to_sign).hex()
+    credential = "/".join((credentials.access_key_id, *scope))
+    headers["Authorization"] = f"{_ALGORITHM} Credential={credential}, SignedHeaders={names}, Signature={signature}"
     return headers
+
+
+def _canonical_request(headers: dict[str, str], body: bytes) -> tuple[str, bytes]:
+    """The names of all headers as they are signed, and what is hashed."""
+    lower = sorted((name.lower(), value.strip()) for name, value in headers.items())
+    names = ";".join(name for name, _ in lower)
+    lines = [
+        "POST",
+        "/",
+        "",
+        *(f"{name}:{value}" for name, value in lower),
+        "",
+        names,
+        hashlib.sha256(body).hexdigest(),
+    ]
+    return names, "\n".join(lines).encode()
+
+
+def _signing_key(secret: str, scope: tuple[str, ...]) -> bytes:
+    key = b"AWS4" + secret.encode()
+    for part in scope:
+        key = _mac(key, part)
+    return key
+
+
+def _mac(key: bytes, text: str) -> bytes:
+    return hmac.digest(key, text.encode(), "sha256")

@@ -7,13 +7,14 @@ refused before a nonce is spent.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from enclave.errors import Refusal
 from enclave.rpc.authorized import Authorizer
 from enclave.rpc.envelope import SignedCall, encode_json
+from enclave.second_opinion import SecondOpinion
 from enclave.wallets import Right, Wallets
-from evm import cross_check
 from evm.address import Address, parse_address
 from evm.errors import EvmError
 from evm.message import PersonalMessage, parse_message
@@ -42,26 +43,26 @@ S = TypeVar("S", bound=Signable)
 class Kind(Generic[S]):
     """A kind of payload: its member in `params`, the right it needs, how it is read and what is checked of it.
 
-    `check` gets the payload, the JSON that it was read from, and the wallet's address.
+    `check` gets `evm.cross_check`, the payload, the JSON that it was read from, and the wallet's address.
     """
 
     member: str
     right: Right
     parse: Callable[[Any], S]
-    check: Callable[[S, Any, Address], None]
+    check: Callable[[ModuleType, S, Any, Address], None]
 
 
-def _check_message(message: PersonalMessage, _document: Any, _wallet: Address) -> None:
-    cross_check.check_message(message)
+def _check_message(second: ModuleType, message: PersonalMessage, _document: Any, _wallet: Address) -> None:
+    second.check_message(message)
 
 
-def _check_typed_data(typed_data: TypedData, document: Any, _wallet: Address) -> None:
-    cross_check.check_typed_data(typed_data, document)
+def _check_typed_data(second: ModuleType, typed_data: TypedData, document: Any, _wallet: Address) -> None:
+    second.check_typed_data(typed_data, document)
 
 
-def _check_transaction(transaction: Transaction, _document: Any, wallet: Address) -> None:
+def _check_transaction(second: ModuleType, transaction: Transaction, _document: Any, wallet: Address) -> None:
     transaction.validate_sender(wallet)
-    cross_check.check_transaction(transaction)
+    second.check_transaction(transaction)
 
 
 MESSAGE: Final = Kind("message", "sign_message", parse_message, _check_message)
@@ -72,9 +73,10 @@ TRANSACTION: Final = Kind("transaction", "sign_transaction", parse_transaction, 
 class SignerService:
     """The three methods."""
 
-    def __init__(self, authorizer: Authorizer, wallets: Wallets) -> None:
+    def __init__(self, authorizer: Authorizer, wallets: Wallets, second_opinion: SecondOpinion) -> None:
         self._authorizer = authorizer
         self._wallets = wallets
+        self._second_opinion = second_opinion
 
     async def sign_message(self, call: SignedCall) -> dict[str, Any]:
         """EIP-191 personal message. Result `{signature, digest, signer, understood}`."""
@@ -97,9 +99,10 @@ class SignerService:
         caller = await self._authorizer.authorize(call, frozenset({"session", kind.member}))
         session = self._authorizer.session(call, caller)
         document = call.params.get(kind.member)
+        second = await self._second_opinion.get()
         try:
             payload = kind.parse(document)
-            kind.check(payload, document, parse_address(caller.login.address))
+            kind.check(second, payload, document, parse_address(caller.login.address))
             digest, understood = payload.digest, payload.understood()
         except EvmError as error:
             raise Refusal(errors.UNDECODABLE, error.code) from None

@@ -25,7 +25,7 @@ TRUSTED = {
     "attestation": {"cbor2", "cryptography", "httpx", "pycose"},  # httpx: `client.py` alone, which nothing imports
     "evm": {"coincurve", "eth_abi", "eth_account", "eth_hash", "eth_keys", "eth_utils", "hexbytes", "rlp", "sha3"},
     "enclave": {
-        "_cffi_backend", "aiosmtplib", "asn1crypto", "botocore", "cbor2", "cffi", "coincurve", "cryptography",
+        "_cffi_backend", "aiosmtplib", "asn1crypto", "cbor2", "cffi", "coincurve", "cryptography",
         "eth_account", "h11", "joserfc", "msgspec",
     },
 }  # fmt: skip
