@@ -22,8 +22,9 @@ from protocol.addresses import HEARTBEAT_PORT, INGRESS_PORT
 HEARTBEAT: Final = b"\xb7"
 MODULE_ID: Final = "i-0000000000000000a-enc0000000000000001"
 PARENT_ROLE: Final = "arn:aws:iam::000000000000:role/chancery-emulator"
-APPENDED_CMDLINE: Final = "reboot=t tsc=reliable chancery.parent_cid=2"
-"""A triple fault ends QEMU; the time stamp counter is not doubted when the machine is busy; the parent is CID 2."""
+APPENDED_CMDLINE: Final = "reboot=t tsc=reliable init_on_alloc=0 init_on_free=0 chancery.parent_cid=2"
+"""A triple fault ends QEMU; the time stamp counter is not doubted when the machine is busy; memory is not cleared a
+second time, which emulation does byte by byte; the parent is CID 2."""
 
 _PROCESSOR: Final = "max,-erms,-fsrm"  # string instructions are emulated byte by byte; kernels then use others
 _GUEST_CID: Final = 4

@@ -6,13 +6,14 @@ the size, and a start without compiling.
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from eif.cache import built, cache_folder, key_of
-from eif.debian.build_root import ConfinedRoot, unpack_packages
+from eif.debian.build_root import WORK, BuildRoot, ConfinedRoot, unpack_packages
 from eif.debian.fetch import Say, fetch
 from eif.debian.lock import LOCKS
 from eif.debian.lock import read_lock as read_debian_lock
@@ -20,14 +21,15 @@ from eif.rootfs import allow_list, wheels
 
 PACKAGES: Final = "usr/lib/python3/dist-packages"
 INTERPRETER: Final = "/usr/bin/python3.13"
-_RECIPE: Final = "2"
+_RECIPE: Final = "3"
 _ROOT: Final = "root"
 _COMPILER: Final = "compiler"
 _LINKS: Final = {"usr/bin/python3": "python3.13"}
 _LIBRARIES: Final = ("usr/lib/python3.13", PACKAGES)
 # Unchecked: the modules' times and sources decide nothing. The seed is fixed since sets are stored in its order.
 _COMPILE: Final = (
-    INTERPRETER, "-I", "-B", "-m", "compileall", "-q", "-f", "-j", "1", "--invalidation-mode", "unchecked-hash",
+    INTERPRETER, "-I", "-B", "-X", "no_debug_ranges", "-m", "compileall", "-q", "-f", "-j", "1",
+    "--invalidation-mode", "unchecked-hash",
 )  # fmt: skip
 _ENVIRONMENT: Final = {"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "1704067200"}
 
@@ -45,7 +47,8 @@ def build_base(say: Say) -> Base:
 
     `EifError` with one of the package and build codes.
     """
-    inputs = ((LOCKS / "image.lock").read_bytes(), wheels.LOCK.read_bytes(), allow_list.FILE.read_bytes())
+    locks = ((LOCKS / f"{name}.lock").read_bytes() for name in ("image", "init"))
+    inputs = (*locks, wheels.LOCK.read_bytes(), allow_list.FILE.read_bytes())
     key = key_of(*inputs, repr((_COMPILE, _ENVIRONMENT, _LINKS)), _RECIPE)
     folder = built("rootfs", key, lambda work: _build(work, say))
     return Base(folder / _ROOT, folder / _COMPILER)
@@ -73,6 +76,7 @@ def _build(folder: Path, say: Say) -> None:
     compile_modules(root, *_LIBRARIES, beside_source=True)
     _select(full, folder / _ROOT)
     shutil.rmtree(full / PACKAGES)
+    _strip(folder / _ROOT, say)
 
 
 def _unpack_wheels(target: Path, say: Say) -> None:
@@ -98,6 +102,19 @@ def _select(full: Path, target: Path) -> None:
         if allowed.allows(name):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             os.link(path, target / name, follow_symlinks=False)
+
+
+def _strip(root: Path, say: Say) -> None:
+    """Leave symbols for debuggers out of the packages' libraries, a fifth of the image; with the pinned tool."""
+    libraries = [path for path in files_below(root / PACKAGES) if ".so" in path.name and not path.is_symlink()]
+    with tempfile.TemporaryDirectory(dir=root.parent) as name:
+        tools = BuildRoot(Path(name) / "root", "init", cache_folder("logs") / "strip.log", say)
+        for number, path in enumerate(libraries):
+            shutil.copyfile(path, tools.work / str(number))
+        tools.run("/usr/bin/strip", "--strip-unneeded", *(f"/{WORK}/{number}" for number in range(len(libraries))))
+        for number, path in enumerate(libraries):
+            path.unlink()  # it is a link to the one that was unpacked
+            shutil.copyfile(tools.work / str(number), path)
 
 
 def files_below(root: Path) -> Iterator[Path]:
