@@ -22,6 +22,22 @@ demo: $(VENV)/project ## log in, sign and verify against the simulator, each ste
 run: $(VENV)/project ## the same, and stay up for you to use (Ctrl-C stops)
 	@$(BIN)/python -m simulator run
 
+##@ Real images (Linux on x86-64; the first time takes half an hour, kept in ~/.cache/chancery)
+.PHONY: boot eif kernel emulator
+CONFIG ?= deploy/samples/config.json
+boot: $(VENV)/project ## build the real image, boot it in QEMU without AWS, log in, sign and verify
+	@$(BIN)/python -m simulator boot
+
+eif: $(VENV)/project ## build/chancery.eif with CONFIG=config.json, and its registers
+	@mkdir -p build
+	@$(BIN)/chancery-eif build --config $(CONFIG) --out build/chancery.eif --parts build/parts.json | tee build/measurements.json
+
+kernel: $(VENV)/project ## the image's kernel alone; says where it is, and its hash
+	@$(BIN)/python -m eif.kernel.build
+
+emulator: $(VENV)/project ## QEMU with the nitro-enclave machine, from Debian's source
+	@$(BIN)/python -m eif.emulator.build
+
 ##@ Work on it
 .PHONY: test lint fmt bench
 test: $(VENV)/project ## the whole test suite; PYTEST_ARGS="-k name" narrows it
@@ -41,7 +57,7 @@ bench: $(VENV)/project ## signatures per second and latencies on this machine
 	@$(BIN)/python -m benchmarks
 
 ##@ Look after it
-.PHONY: lock clean help
+.PHONY: lock image-lock clean help
 # Releases of the last week are left out (SC-05): a poisoned one is usually found within days.
 COMPILE = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--exclude-newer "7 days" --no-header --no-annotate
@@ -51,6 +67,10 @@ lock: ## pin the newest dependencies that pyproject.toml allows (needs uv)
 	$(COMPILE) --extra enclave -c $(LOCK) -o requirements/enclave.txt
 	$(COMPILE) -c $(LOCK) -o requirements/verifier.txt
 
+image-lock: $(VENV)/project ## pin the newest Debian packages and wheels for images (needs apt)
+	@$(BIN)/python -m eif.debian.relock
+	@$(BIN)/python -m eif.rootfs.wheels
+
 clean: ## remove everything that these targets made
 	@rm -rf $(VENV) .chancery build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -58,7 +78,7 @@ clean: ## remove everything that these targets made
 help:
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # --- the virtual environment: made anew when the lock changes, and only then ---
 define CHECK_PYTHON

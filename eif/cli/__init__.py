@@ -8,10 +8,11 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-from eif.cli import exit_codes, image_commands, policy_commands
+from eif.cli import build_commands, exit_codes, image_commands, policy_commands
 from eif.errors import EifError
 
 COMMANDS: Final = (
+    build_commands,  # build, boot
     image_commands,  # describe, measure, sign, explain, pcr
     policy_commands,  # policy generate, lint, diff
 )
