@@ -22,6 +22,7 @@ from eif.rootfs import allow_list, wheels
 PACKAGES: Final = "usr/lib/python3/dist-packages"
 INTERPRETER: Final = "/usr/bin/python3.13"
 _RECIPE: Final = "3"
+_CACHE: Final = "rootfs"
 _ROOT: Final = "root"
 _COMPILER: Final = "compiler"
 _LINKS: Final = {"usr/bin/python3": "python3.13"}
@@ -47,11 +48,19 @@ def build_base(say: Say) -> Base:
 
     `EifError` with one of the package and build codes.
     """
+    folder = built(_CACHE, _key(), lambda work: _build(work, say))
+    return Base(folder / _ROOT, folder / _COMPILER)
+
+
+def is_built() -> bool:
+    """Whether they are in the cache."""
+    return (cache_folder(_CACHE) / _key()).is_dir()
+
+
+def _key() -> str:
     locks = ((LOCKS / f"{name}.lock").read_bytes() for name in ("image", "init"))
     inputs = (*locks, wheels.LOCK.read_bytes(), allow_list.FILE.read_bytes())
-    key = key_of(*inputs, repr((_COMPILE, _ENVIRONMENT, _LINKS)), _RECIPE)
-    folder = built("rootfs", key, lambda work: _build(work, say))
-    return Base(folder / _ROOT, folder / _COMPILER)
+    return key_of(*inputs, repr((_COMPILE, _ENVIRONMENT, _LINKS)), _RECIPE)
 
 
 def compile_modules(root: ConfinedRoot, *folders: str, beside_source: bool) -> None:
