@@ -18,6 +18,7 @@ from attestation.roots import AMAZON
 from attestation.verify import verify
 from host_proxy.client.api import ClientError
 from simulator import appliance as simulated
+from simulator.enclaves import SOURCE_ROOT, WalledIn
 from simulator.image import APP_PACKAGES, new_module_id
 from simulator.launcher import SimulatorLauncher
 from simulator.nsm import SimulatedNsm
@@ -41,8 +42,8 @@ class Honest:
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> Honest:
-    source, state = copied(simulated.SOURCE_ROOT, tmp_path_factory.mktemp("source")), tmp_path_factory.mktemp("state")
-    with Site(state, source_root=source) as site:
+    source, state = copied(SOURCE_ROOT, tmp_path_factory.mktemp("source")), tmp_path_factory.mktemp("state")
+    with Site(state, enclaves=WalledIn(source)) as site:
         return Honest(source, state, site.serving().user().log_in(OWNER).signer, site.image)
 
 
@@ -75,28 +76,30 @@ def test_edited_enclave_has_another_pcr0_and_every_holder_refuses(honest: Honest
     """All that is changed: a wallet key would stay in memory after a signature."""
     before = "with await self._accounts.open_wallet(session, account) as key:"
     after = "if key := await self._accounts.open_wallet(session, account):"
-    with Site(honest.state, source_root=edited(honest, tmp_path, "wallets.py", before, after), pin=False) as site:
+    with Site(
+        honest.state, enclaves=WalledIn(edited(honest, tmp_path, "wallets.py", before, after)), pin=False
+    ) as site:
         health = site.wait_for(lambda health: failing(health) == DENIED, "every holder refuses")
         assert (health["status"], health["phase"], health["serving"]) == ("down", "booting", False)
         running = site.send("/status", b"", method="GET").json["pcr0"]
         assert running == site.appliance.image.pcrs[0].hex() != honest.approved.pcrs[0].hex()
         assert site.appliance.image.pcrs[1] == honest.approved.pcrs[1]  # the init ramdisk is untouched
         assert_nothing_works(site)
-    with Site(honest.state, source_root=honest.source, pin=False) as site:  # the approved image, unharmed
+    with Site(honest.state, enclaves=WalledIn(honest.source), pin=False) as site:  # the approved image, unharmed
         assert site.image.pcrs == honest.approved.pcrs
         assert site.serving().user().log_in(OWNER).signer == honest.wallet
 
 
 def test_edited_configuration_is_another_image_too(honest: Honest) -> None:
     changes = {"limits": {"otp_digits": 12}}
-    with Site(honest.state, source_root=honest.source, pin=False, changes=changes) as site:
+    with Site(honest.state, enclaves=WalledIn(honest.source), pin=False, changes=changes) as site:
         site.wait_for(lambda health: failing(health) == DENIED, "every holder refuses")
         assert site.appliance.image.pcrs[0] != honest.approved.pcrs[0]
         assert_nothing_works(site)
 
 
 def test_debug_launch_halts_with_its_reason(honest: Honest) -> None:
-    with Site(honest.state, source_root=honest.source, pin=False, debug=True) as site:
+    with Site(honest.state, enclaves=WalledIn(honest.source, debug=True), pin=False) as site:
         health = site.wait_for(lambda health: health["phase"] == "halted", "the enclave refuses to go on")
         assert (health["status"], health["serving"], health["reason"]) == ("down", False, "debug-mode")
         assert any('"code": "debug-mode"' in line for line in site.lines)
@@ -105,7 +108,7 @@ def test_debug_launch_halts_with_its_reason(honest: Honest) -> None:
 
 def test_debug_launch_of_code_without_that_check_is_refused_by_every_holder(honest: Honest, tmp_path: Path) -> None:
     source = edited(honest, tmp_path, "boot.py", "if any(value == bytes(PCR_BYTES) for value in pcrs):", "if not pcrs:")
-    with Site(honest.state, source_root=source, pin=False, debug=True) as site:
+    with Site(honest.state, enclaves=WalledIn(source, debug=True), pin=False) as site:
         site.wait_for(lambda health: failing(health) == DENIED, "every holder refuses")
         assert site.send("/status", b"", method="GET").json["pcr0"] == "00" * 48
         assert_nothing_works(site)
@@ -121,7 +124,7 @@ def test_approved_image_on_foreign_hardware_is_refused_by_every_holder(
         return SimulatorLauncher(staged, foreign, *arguments, **options)
 
     monkeypatch.setattr(simulated, "SimulatorLauncher", launcher)
-    with Site(honest.state, source_root=honest.source, pin=False) as site:
+    with Site(honest.state, enclaves=WalledIn(honest.source), pin=False) as site:
         assert site.image.pcrs == honest.approved.pcrs
         site.wait_for(lambda health: failing(health) == REFUSED_DOCUMENT, "every holder refuses")
         assert_nothing_works(site)
