@@ -313,8 +313,8 @@ def refused() -> Iterator[Refusal]:
 def prepared(prepare: Callable[[StandIns], None]) -> Iterator[None]:
     """Appliances that start inside the block find their surroundings as `prepare` left them, from the first call on."""
 
-    def make(*arguments: Any) -> StandIns:
-        stand_ins = StandIns(*arguments)
+    def make(*arguments: Any, **options: Any) -> StandIns:
+        stand_ins = StandIns(*arguments, **options)
         prepare(stand_ins)
         return stand_ins
 

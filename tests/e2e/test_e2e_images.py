@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cbor2
 import httpx
@@ -17,10 +16,8 @@ from attestation.policy import Measurements
 from attestation.roots import AMAZON
 from attestation.verify import verify
 from host_proxy.client.api import ClientError
-from simulator import appliance as simulated
-from simulator.enclaves import SOURCE_ROOT, WalledIn
+from simulator.enclaves import SOURCE_ROOT, OnLine, Prepared, WalledIn
 from simulator.image import APP_PACKAGES, new_module_id
-from simulator.launcher import SimulatorLauncher
 from simulator.nsm import SimulatedNsm
 from simulator.pki import NitroPki
 from tests.e2e.e2e_support import COMMIT, HOLDERS, PATHS, Site, User, failing, new_email, refused
@@ -114,17 +111,16 @@ def test_debug_launch_of_code_without_that_check_is_refused_by_every_holder(hone
         assert_nothing_works(site)
 
 
-def test_approved_image_on_foreign_hardware_is_refused_by_every_holder(
-    honest: Honest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class OnForeignHardware(WalledIn):
+    """Machines whose security module is certified by somebody else."""
+
+    async def prepare(self, config: bytes, scratch: Path, pki: NitroPki, on_line: OnLine) -> Prepared:
+        return await super().prepare(config, scratch, NitroPki(scratch / "foreign"), on_line)
+
+
+def test_approved_image_on_foreign_hardware_is_refused_by_every_holder(honest: Honest) -> None:
     """The same code and registers, under a root that the holders do not know."""
-    foreign = NitroPki(tmp_path / "foreign")
-
-    def launcher(staged: Any, _: NitroPki, *arguments: Any, **options: Any) -> SimulatorLauncher:
-        return SimulatorLauncher(staged, foreign, *arguments, **options)
-
-    monkeypatch.setattr(simulated, "SimulatorLauncher", launcher)
-    with Site(honest.state, enclaves=WalledIn(honest.source), pin=False) as site:
+    with Site(honest.state, enclaves=OnForeignHardware(honest.source), pin=False) as site:
         assert site.image.pcrs == honest.approved.pcrs
         site.wait_for(lambda health: failing(health) == REFUSED_DOCUMENT, "every holder refuses")
         assert_nothing_works(site)
