@@ -1,11 +1,12 @@
 """An enclave built from its ports: `build(ports, config)`, then `run()`, then frames through `answer`.
 
-This is the one place where the parts are put together. Until the deployment's secrets are open the enclave is `booting`
-and answers only status and health; with too few holders it stays so and keeps trying.
+Boot and what outlives it are put together here, the methods in `services`. Until the deployment's secrets are open the
+enclave is `booting` and answers only status and health; with too few holders it stays so and keeps trying.
 """
 
 import asyncio
 import hashlib
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -13,37 +14,21 @@ import msgspec
 
 from attestation.binding import EnclaveBinding
 from enclave import boot, log
-from enclave.accounts import Accounts
 from enclave.boot import BootKeys
 from enclave.channel import SealedChannel
 from enclave.clock import TrustedClock
 from enclave.config import Config
 from enclave.deployment import Deployment, DeploymentSecrets
-from enclave.devices import Devices
-from enclave.dispatch import Dispatcher, Routes
+from enclave.dispatch import Dispatcher, Routes, SignedMethod
 from enclave.errors import BootError, NsmError, PortError, Refusal
 from enclave.holders import HolderKeys
-from enclave.login import id_token_mode, otp_mode
-from enclave.login.commitments import Commitments
-from enclave.login.id_token_mode import IdTokenMode
-from enclave.login.jwks import KeySets
-from enclave.login.modes import LoginMode
-from enclave.login.otp_mode import OtpMode
-from enclave.net.tls import client_context
-from enclave.nonces import Nonces
 from enclave.nsm.client import NsmClient
+from enclave.parts import Parts
 from enclave.phases import Phase, Phases
 from enclave.ports import Ports
-from enclave.records import Records
 from enclave.rpc.attestation import Attestor
-from enclave.rpc.authorized import Authorizer
-from enclave.rpc.identity_instrument import IdentityInstrument
-from enclave.rpc.session import SessionService
-from enclave.rpc.signer import SignerService
 from enclave.second_opinion import SecondOpinion
-from enclave.sessions import Sessions
 from enclave.shards import Shards
-from enclave.wallets import Wallets
 from protocol.frames import Request, Response
 
 VERSION: Final = "0.1.0"
@@ -102,11 +87,14 @@ class Enclave:
             raise BootError("clock-skew", "the guest's clock and the module's disagree")
         self._started_ms = self._clock.now_ms()
         keys = boot.make_keys(self._ports.entropy)
+        loading = asyncio.create_task(asyncio.to_thread(_load_services))
         secrets = await self._open_deployment()
+        signed_methods = await loading
         log.event("serving", identity_key=secrets.identity_public_key.hex())
         channel = SealedChannel(keys.channel_key, self._clock.monotonic_ms, self._config.limits.channel_key_s)
         attestor = self._attestor(keys, secrets, channel)
-        self._dispatcher.serve(self._routes(keys, secrets, attestor), attestor, channel)
+        parts = Parts(self._config, self._ports, self._clock, self._shards, secrets, keys.epoch, self._second_opinion)
+        self._dispatcher.serve(self._routes(signed_methods(parts), attestor), attestor, channel)
         return channel
 
     async def _open_deployment(self) -> DeploymentSecrets:
@@ -130,35 +118,9 @@ class Enclave:
             await asyncio.sleep(min(_HOLDER_ROUND_S, self._config.limits.holder_lease_s / 3))
             await self._holders.refresh()
 
-    def _routes(self, keys: BootKeys, secrets: DeploymentSecrets, attestor: Attestor) -> Routes:
-        config, clock, random = self._config, self._clock, self._ports.entropy.random
-        records = Records(self._ports.store, secrets.record_secret, config.deployment, clock.now_ms, random)
-        accounts = Accounts(records, self._shards, (config.threshold, len(config.holders)), random)
-        devices, nonces = Devices(records), Nonces(records, config.limits.signatures_per_minute)
-        sessions = Sessions(config.deployment, secrets, keys.epoch, clock, random)
-        wallets = Wallets(config, clock, accounts, nonces)
-        commitments = Commitments()
-        key_sets = KeySets(self._ports.egress, client_context(config.tls_roots.identity_providers), clock.monotonic_ms)
-        modes: dict[str, LoginMode] = {
-            otp_mode.MODE: OtpMode(config.limits, clock, commitments, accounts, devices, self._ports.mailer, random),
-            id_token_mode.MODE: IdTokenMode(clock, commitments, records, key_sets),
-        }
-        instrument = IdentityInstrument(config, clock, modes, commitments, accounts, devices, sessions, wallets)
-        authorizer = Authorizer(config, clock, devices, sessions)
-        session = SessionService(config, clock, authorizer, accounts, devices, sessions, nonces)
-        signer = SignerService(authorizer, wallets, self._second_opinion)
+    def _routes(self, signed: Mapping[str, SignedMethod], attestor: Attestor) -> Routes:
         return Routes(
-            signed={
-                "/rpc/IdentityInstrument/CommitVerifier": instrument.commit_verifier,
-                "/rpc/IdentityInstrument/CompleteAuth": instrument.complete_auth,
-                "/rpc/IdentityInstrument/Sign": instrument.sign,
-                "/rpc/Session/Create": session.create,
-                "/rpc/Session/List": session.list,
-                "/rpc/Session/Revoke": session.revoke,
-                "/rpc/Signer/SignMessage": signer.sign_message,
-                "/rpc/Signer/SignTypedData": signer.sign_typed_data,
-                "/rpc/Signer/SignTransaction": signer.sign_transaction,
-            },
+            signed=signed,
             open={"/rpc/Attestation/Document": attestor.document},
             always={"/status": self._status, "/health": self._health},
         )
@@ -198,6 +160,13 @@ class Enclave:
                 "failing": dict(holders.failing),
             },
         }
+
+
+def _load_services() -> Callable[[Parts], Mapping[str, SignedMethod]]:
+    """Nothing before this point needs them, and the holders take as long to answer as they take to load."""
+    from enclave.services import signed_methods
+
+    return signed_methods
 
 
 def build(ports: Ports, config: Config) -> Enclave:

@@ -1,0 +1,23 @@
+"""What a boot hands to the methods: configuration, ports, and what was opened or made in this boot."""
+
+from dataclasses import dataclass, field
+
+from enclave.clock import TrustedClock
+from enclave.config import Config
+from enclave.deployment import DeploymentSecrets
+from enclave.ports import Ports
+from enclave.second_opinion import SecondOpinion
+from enclave.shards import Shards
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """All that a method may need. `epoch`: this boot's random name."""
+
+    config: Config
+    ports: Ports
+    clock: TrustedClock
+    shards: Shards
+    secrets: DeploymentSecrets = field(repr=False)
+    epoch: bytes
+    second_opinion: SecondOpinion

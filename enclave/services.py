@@ -1,0 +1,58 @@
+"""The methods that clients call, put together over what the boot has opened.
+
+The one place where they are named. Loaded while the holders answer.
+"""
+
+from collections.abc import Mapping
+
+from enclave.accounts import Accounts
+from enclave.devices import Devices
+from enclave.dispatch import SignedMethod
+from enclave.login import id_token_mode, otp_mode
+from enclave.login.commitments import Commitments
+from enclave.login.id_token_mode import IdTokenMode
+from enclave.login.jwks import KeySets
+from enclave.login.modes import LoginMode
+from enclave.login.otp_mode import OtpMode
+from enclave.net.tls import client_context
+from enclave.nonces import Nonces
+from enclave.parts import Parts
+from enclave.records import Records
+from enclave.rpc.authorized import Authorizer
+from enclave.rpc.identity_instrument import IdentityInstrument
+from enclave.rpc.session import SessionService
+from enclave.rpc.signer import SignerService
+from enclave.sessions import Sessions
+from enclave.wallets import Wallets
+
+
+def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
+    """Every method that takes a signed envelope, by path."""
+    config, ports, clock = parts.config, parts.ports, parts.clock
+    random = ports.entropy.random
+    records = Records(ports.store, parts.secrets.record_secret, config.deployment, clock.now_ms, random)
+    accounts = Accounts(records, parts.shards, (config.threshold, len(config.holders)), random)
+    devices, nonces = Devices(records), Nonces(records, config.limits.signatures_per_minute)
+    sessions = Sessions(config.deployment, parts.secrets, parts.epoch, clock, random)
+    wallets = Wallets(config, clock, accounts, nonces)
+    commitments = Commitments()
+    key_sets = KeySets(ports.egress, client_context(config.tls_roots.identity_providers), clock.monotonic_ms)
+    modes: dict[str, LoginMode] = {
+        otp_mode.MODE: OtpMode(config.limits, clock, commitments, accounts, devices, ports.mailer, random),
+        id_token_mode.MODE: IdTokenMode(clock, commitments, records, key_sets),
+    }
+    instrument = IdentityInstrument(config, clock, modes, commitments, accounts, devices, sessions, wallets)
+    authorizer = Authorizer(config, clock, devices, sessions)
+    session = SessionService(config, clock, authorizer, accounts, devices, sessions, nonces)
+    signer = SignerService(authorizer, wallets, parts.second_opinion)
+    return {
+        "/rpc/IdentityInstrument/CommitVerifier": instrument.commit_verifier,
+        "/rpc/IdentityInstrument/CompleteAuth": instrument.complete_auth,
+        "/rpc/IdentityInstrument/Sign": instrument.sign,
+        "/rpc/Session/Create": session.create,
+        "/rpc/Session/List": session.list,
+        "/rpc/Session/Revoke": session.revoke,
+        "/rpc/Signer/SignMessage": signer.sign_message,
+        "/rpc/Signer/SignTypedData": signer.sign_typed_data,
+        "/rpc/Signer/SignTransaction": signer.sign_transaction,
+    }
