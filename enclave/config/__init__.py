@@ -1,0 +1,10 @@
+"""The measured configuration: one JSON file inside the image, so every value in it is part of the measurement."""
+
+from enclave.config.fields import host_and_port
+from enclave.config.holder import Holder
+from enclave.config.lifetimes import Limits
+from enclave.config.outside import Mail, TlsRoots
+from enclave.config.parsed import Config, parse_config
+from enclave.config.scope import OidcClient, Scope
+
+__all__ = ["Config", "Holder", "Limits", "Mail", "OidcClient", "Scope", "TlsRoots", "host_and_port", "parse_config"]

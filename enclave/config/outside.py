@@ -1,0 +1,24 @@
+"""What the enclave talks to, beside holders and identity providers."""
+
+from typing import Annotated
+
+import msgspec
+
+from enclave.config.fields import Measured, Pem, Text
+
+
+class Mail(Measured, frozen=True, kw_only=True):
+    """The mail server: SMTP over implicit TLS."""
+
+    host: Text
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    username: str = ""
+    password: str = ""
+
+
+class TlsRoots(Measured, frozen=True, kw_only=True):
+    """PEM bundles that egress TLS accepts, by what it talks to (CH-06, OI-17). Nothing else vouches for a server."""
+
+    kms: Pem
+    identity_providers: Pem
+    mail: Pem

@@ -1,0 +1,80 @@
+"""The measured configuration: one JSON file inside the image, so every value here is part of the measurement.
+
+Unknown fields, wrong types and broken rules refuse the boot (`BootError("config-…")`). Nothing else configures it.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from enclave.config.fields import Measured, Text, host_and_port
+from enclave.config.holder import Holder
+from enclave.config.lifetimes import Limits
+from enclave.config.outside import Mail, TlsRoots
+from enclave.config.scope import Scope, validate_scope
+from enclave.errors import BootError
+from protocol import limits
+
+
+class Config(Measured, frozen=True, kw_only=True):
+    """Everything that configures an enclave."""
+
+    version: Literal[1]
+    role: Literal["instrument"]
+    deployment: Annotated[
+        str,
+        msgspec.Meta(min_length=3, max_length=limits.MAX_DEPLOYMENT_CHARS, pattern=r"^[a-z0-9][a-z0-9-]*[a-z0-9]\Z"),
+    ]
+    threshold: int
+    holders: tuple[Holder, ...]
+    scopes: tuple[Scope, ...]
+    tls_roots: TlsRoots
+    mail: Mail
+    limits: Limits = Limits()
+    kms_client: Literal["python", "sdk-c"] = "python"
+    sdk_library: str = ""
+    """With `sdk-c`: the measured path of the shared library; empty means the usual loader search."""
+    clock_sources: tuple[Text, ...] = ("kvm-clock",)
+    entropy_sources: tuple[Text, ...] = ("nsm-hwrng",)
+
+    def scope(self, name: str) -> Scope | None:
+        """The configuration of the full scope text `name`, or None."""
+        return next((scope for scope in self.scopes if scope.scope == name), None)
+
+    def destinations(self) -> frozenset[tuple[str, int]]:
+        """The enclave's own egress list (VS-06): holders, mail server, issuers and their key hosts."""
+        found = {(holder.host, 443) for holder in self.holders} | {(self.mail.host, self.mail.port)}
+        for scope in self.scopes:
+            for client in scope.oidc:
+                found |= {host_and_port(client.issuer), *((host, 443) for host in client.key_hosts)}
+        return frozenset(found)
+
+
+def parse_config(data: bytes) -> Config:
+    """The configuration in `data`, all rules checked."""
+    if len(data) > limits.MAX_CONFIG_BYTES:
+        raise BootError("config-too-large")
+    try:
+        config = msgspec.json.decode(data, type=Config)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:  # names the field; all of it is public
+        raise BootError("config-malformed", str(error)) from None
+    _validate(config)
+    return config
+
+
+def _validate(config: Config) -> None:
+    count = len(config.holders)
+    if not 2 <= config.threshold < count <= 16:  # SH-05: t >= 2, n >= t + 1
+        raise BootError("config-threshold")
+    for what in ("name", "key_arn", "account", "region"):
+        if len({getattr(holder, what) for holder in config.holders}) != count:
+            raise BootError("config-holders-alike", what)
+    if len({scope.scope for scope in config.scopes}) != len(config.scopes) or not config.scopes:
+        raise BootError("config-scopes")
+    for scope in config.scopes:
+        validate_scope(scope)
+    config.destinations()
+    if config.limits.session_s > config.limits.session_ceiling_s:
+        raise BootError("config-session")
+    if config.sdk_library and config.kms_client != "sdk-c":
+        raise BootError("config-sdk-library")

@@ -1,0 +1,57 @@
+"""A scope: who may log in there, how, from where, and what may be signed."""
+
+import re
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from enclave.config.fields import Measured, Text
+from enclave.errors import BootError
+from protocol import limits
+
+_SCOPE: Final = re.compile(r"@[1-9][0-9]*(:[A-Za-z0-9_-]+)?\Z")
+_ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?\Z")
+_MAILBOX: Final = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+"  # RFC 5322 atoms
+_SENDER: Final = re.compile(rf'(?:{_MAILBOX}|[^\x00-\x1f\x7f<>",;:@]+ <{_MAILBOX}>)\Z')
+
+
+class OidcClient(Measured, frozen=True, kw_only=True):
+    """An accepted issuer for one scope: exact issuer text, audience and algorithms (OI-01, OI-03, OI-04)."""
+
+    issuer: Annotated[str, msgspec.Meta(min_length=9, max_length=200)]
+    audience: Text
+    algorithms: tuple[Literal["RS256", "ES256"], ...] = ("RS256", "ES256")
+    key_hosts: tuple[Text, ...] = ()
+    """Further hosts on which the issuer's `jwks_uri` may lie."""
+    authorized_parties: tuple[Text, ...] = ()
+    """Further client ids accepted as `azp`: a phone's native client that asks for tokens of this audience."""
+
+
+class Scope(Measured, frozen=True, kw_only=True):
+    """A tenant. Rights not named here are not granted; signing an opaque digest is a right of its own (SE-06)."""
+
+    scope: Annotated[str, msgspec.Meta(min_length=2, max_length=limits.MAX_SCOPE_CHARS)]
+    origins: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=16)]
+    """Accepted origins; the first stands for clients whose wire format names none."""
+    rights: tuple[Literal["sign_message", "sign_typed_data", "sign_transaction", "sign_digest"], ...]
+    email_login: bool = False
+    email_sender: Text = "no-reply@localhost"
+    email_subject: Text = "Your sign-in code"
+    oidc: tuple[OidcClient, ...] = ()
+
+
+def validate_scope(scope: Scope) -> None:
+    """`BootError` where a rule is broken that the types do not carry."""
+    if not _SCOPE.match(scope.scope):
+        raise BootError("config-scope", scope.scope)
+    if not all(_ORIGIN.match(origin) for origin in scope.origins):
+        raise BootError("config-origin", scope.scope)
+    if not (
+        _SENDER.match(scope.email_sender) and scope.email_subject.isprintable()
+    ):  # they become mail headers (OT-09)
+        raise BootError("config-email", scope.scope)
+    if len(set(scope.rights)) != len(scope.rights):
+        raise BootError("config-rights", scope.scope)
+    pairs = [(client.issuer, client.audience) for client in scope.oidc]
+    if len(set(pairs)) != len(pairs):
+        raise BootError("config-oidc", scope.scope)
