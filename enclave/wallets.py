@@ -3,12 +3,12 @@
 The nonce is durable before a share is opened (RB-03). The key exists for the time of one signature (design section 6).
 """
 
-from typing import Literal
+from collections.abc import Awaitable, Callable
 
 from enclave import curve
 from enclave.accounts import Account, Accounts
 from enclave.clock import TrustedClock
-from enclave.config import Config
+from enclave.config import Config, Right
 from enclave.devices import Login
 from enclave.errors import Refusal
 from enclave.nonces import Nonces
@@ -16,7 +16,9 @@ from enclave.sessions import VerifiedSession
 from protocol import errors
 from protocol.services import RecordKey
 
-Right = Literal["sign_message", "sign_typed_data", "sign_transaction", "sign_digest"]
+
+async def nothing() -> None:
+    """What most signatures need before them."""
 
 
 class Wallets:
@@ -28,15 +30,27 @@ class Wallets:
         self._accounts = accounts
         self._nonces = nonces
 
-    async def sign(self, session: VerifiedSession, login: Login, digest: bytes, *, right: Right, nonce: int) -> bytes:
+    async def sign(
+        self,
+        session: VerifiedSession,
+        login: Login,
+        digest: bytes,
+        *,
+        right: Right,
+        nonce: int,
+        first: Callable[[], Awaitable[None]] = nothing,
+    ) -> bytes:
         """`r || s || v` (65 bytes, low-S, v 27 or 28) over `digest`. RIGHT_NOT_GRANTED, PRECONDITION_FAILED,
         USAGE_LIMIT_EXCEEDED, SIGNER_NOT_FOUND, HOLDERS_UNAVAILABLE.
+
+        `first` makes durable what must be known before the signature exists; it runs once the nonce is spent.
         """
         scope = self._config.scope(session.scope)
         if scope is None or right not in scope.rights:
             raise Refusal(errors.RIGHT_NOT_GRANTED)
         account = await self._account(login)
         await self._nonces.consume(session.scope, session.auth_key, nonce, self._clock.monotonic_ms())
+        await first()
         with await self._accounts.open_wallet(session, account) as key:
             compact, parity = curve.sign(key, digest, account.shards.public_key)
         return compact + bytes([27 + parity])

@@ -5,6 +5,22 @@ from enclave.config.holder import Holder
 from enclave.config.lifetimes import Limits
 from enclave.config.outside import Mail, TlsRoots
 from enclave.config.parsed import Config, parse_config
+from enclave.config.rights import Right
 from enclave.config.scope import OidcClient, Scope
+from enclave.config.wallet import GuardKeys, RecoveryKey, WalletTemplate
 
-__all__ = ["Config", "Holder", "Limits", "Mail", "OidcClient", "Scope", "TlsRoots", "host_and_port", "parse_config"]
+__all__ = [
+    "Config",
+    "GuardKeys",
+    "Holder",
+    "Limits",
+    "Mail",
+    "OidcClient",
+    "RecoveryKey",
+    "Right",
+    "Scope",
+    "TlsRoots",
+    "WalletTemplate",
+    "host_and_port",
+    "parse_config",
+]

@@ -6,6 +6,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from enclave.config.fields import Measured, Text
+from enclave.config.rights import Right
+from enclave.config.wallet import WalletTemplate, validate_wallet_template
 from enclave.errors import BootError
 from protocol import limits
 
@@ -33,11 +35,13 @@ class Scope(Measured, frozen=True, kw_only=True):
     scope: Annotated[str, msgspec.Meta(min_length=2, max_length=limits.MAX_SCOPE_CHARS)]
     origins: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=16)]
     """Accepted origins; the first stands for clients whose wire format names none."""
-    rights: tuple[Literal["sign_message", "sign_typed_data", "sign_transaction", "sign_digest"], ...]
+    rights: tuple[Right, ...]
     email_login: bool = False
     email_sender: Text = "no-reply@localhost"
     email_subject: Text = "Your sign-in code"
     oidc: tuple[OidcClient, ...] = ()
+    wallet: WalletTemplate | None = None
+    """What smart wallets of this scope begin with; without it none are made."""
 
 
 def validate_scope(scope: Scope) -> None:
@@ -55,3 +59,5 @@ def validate_scope(scope: Scope) -> None:
     pairs = [(client.issuer, client.audience) for client in scope.oidc]
     if len(set(pairs)) != len(pairs):
         raise BootError("config-oidc", scope.scope)
+    if scope.wallet is not None:
+        validate_wallet_template(scope.wallet, scope.scope)

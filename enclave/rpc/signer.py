@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final, Generic, Protocol, TypeVar
 
+from enclave.config import Right
 from enclave.errors import Refusal
 from enclave.rpc.authorized import Authorizer
 from enclave.rpc.envelope import SignedCall, encode_json
 from enclave.second_opinion import SecondOpinion
-from enclave.wallets import Right, Wallets
+from enclave.wallets import Wallets
 from evm.address import Address, parse_address
 from evm.errors import EvmError
 from evm.message import PersonalMessage, parse_message
