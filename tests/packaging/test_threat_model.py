@@ -13,7 +13,7 @@ TEXT = (ROOT / "docs" / "threat-model.md").read_text()
 # How many controls each family of the numbering has.
 FAMILIES = {
     "AT": 21, "CB": 11, "KM": 16, "RB": 14, "TI": 8, "OI": 17, "OT": 12, "SE": 18, "CH": 9, "VS": 12, "DO": 8, "MS": 8,
-    "LP": 9, "SH": 10, "SM": 5,
+    "LP": 9, "SH": 10, "SM": 5, "SC": 12, "UG": 12,
 }  # fmt: skip
 CONTROLS = [f"{family}-{number:02}" for family, count in FAMILIES.items() for number in range(1, count + 1)]
 
