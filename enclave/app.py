@@ -140,7 +140,7 @@ class Enclave:
         return Attestor(self._nsm, binding, self._ports.recipient_public_key)
 
     def _status(self) -> tuple[int, Any]:
-        started = datetime.fromtimestamp(self._started_ms / 1000, UTC).isoformat(timespec="milliseconds")
+        started = datetime.fromtimestamp(self._started_ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
         uptime_s = max(0, self._ports.clock.wall_ms() - self._started_ms) // 1000
         return 200, {"pcr0": self._pcr0.hex(), "startTime": started, "uptime": uptime_s, "ver": VERSION}
 

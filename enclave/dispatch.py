@@ -15,7 +15,7 @@ from enclave import log
 from enclave.channel import SEALED_METHOD, SealedChannel
 from enclave.errors import Refusal
 from enclave.rpc.attestation import Attestor
-from enclave.rpc.envelope import Call, SignedCall, encode_json, verify_envelope
+from enclave.rpc.envelope import Call, SignedCall, decode_call, encode_json, verify_envelope
 from protocol import errors, limits
 from protocol.frames import Request, Response
 
@@ -24,6 +24,8 @@ DOCUMENT_HEADER: Final = "x-attestation-document"
 _NONCE: Final = re.compile(r"[A-Za-z0-9._\-/+=]+\Z")
 _METHOD: Final = re.compile(r"(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) (/[A-Za-z0-9/]{0,100})\Z")
 _WEBRPC: Final = {"webrpc": "webrpc@v0.31.2;gen-golang@v0.23.3;identity-instrument@v0.1.0"}
+_WEBRPC_ADMIN: Final = {"webrpc": "webrpc@v0.23.1;gen-golang@v0.17.0;identity-instrument@v0.1.0"}
+_ADMIN: Final = "/rpc/IdentityInstrumentAdmin/"
 
 SignedMethod = Callable[[SignedCall], Awaitable[Any]]
 OpenMethod = Callable[[Call], Awaitable[Any]]
@@ -109,14 +111,15 @@ class Dispatcher:
         try:
             if call.path in self._routes.always:
                 status, value = self._routes.always[call.path]()
-                return status, encode_json(value), headers
+                return status, encode_json(value) + b"\n", headers
             if self._attestor is None:
                 raise Refusal(errors.NOT_SERVING)
             if call.path in self._routes.open:
                 return 200, encode_json(await self._routes.open[call.path](call)), headers
             if call.path in self._routes.signed:
-                signed = verify_envelope(call)
-                headers |= _WEBRPC
+                envelope = verify_envelope(call)
+                headers |= _WEBRPC_ADMIN if call.path.startswith(_ADMIN) else _WEBRPC  # only past the signature
+                signed = decode_call(call, envelope)
                 return 200, encode_json(await self._routes.signed[call.path](signed)), headers
             raise Refusal(errors.BAD_ROUTE)
         except Refusal as refusal:  # an error is attested like any other answer

@@ -23,6 +23,7 @@ from host_proxy.health import HealthMonitor
 from host_proxy.logging import Log, Pseudonyms
 from host_proxy.metrics import OTHER, SERVICES, Metrics
 from host_proxy.rate_limit import TokenBuckets
+from host_proxy.trace_id import choose_trace_id
 from protocol import errors, limits
 from protocol.errors import ErrorCode, error_body
 from protocol.frames import Response
@@ -33,10 +34,12 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 NOT_FOUND_TEXT: Final = b"404 page not found\n"
 STATUS_METHOD: Final = "GET /status"
+HEALTH_METHOD: Final = "GET /health"
 
 _RPC_PATH: Final = re.compile(r"/rpc/([A-Za-z]{1,48})/[A-Za-z0-9]{1,48}\Z")
+_RPC_METHODS: Final = frozenset({"POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _FORWARDED: Final = frozenset({b"content-type", b"x-attestation-nonce", b"origin"})
-_RETURNED: Final = frozenset({"content-type", "webrpc", "x-attestation-document"})
+_RETURNED: Final = frozenset({"allow", "content-type", "webrpc", "x-attestation-document"})
 _VISIBLE: Final = re.compile(r"[\x20-\x7e]*\Z")
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _JSON: Final = (b"content-type", b"application/json")
@@ -67,6 +70,7 @@ class _Call:
     path: str
     headers: Mapping[bytes, bytes]
     client: str
+    trace_id: str
     service: str = OTHER
     started: float = field(default_factory=time.perf_counter)
 
@@ -107,7 +111,8 @@ class Ingress:
         forwarded_for = headers.get(b"x-forwarded-for")
         client = self._clients.of(peer, None if forwarded_for is None else forwarded_for.decode("latin-1"))
         # The raw path: the enclave hashes what it is told, so nothing is decoded on the way.
-        call = _Call(scope["method"], scope["raw_path"].decode("latin-1"), headers, client)
+        trace_id = choose_trace_id(headers.get(b"traceid"))
+        call = _Call(scope["method"], scope["raw_path"].decode("latin-1"), headers, client, trace_id)
         try:
             _check_single(scope["headers"])
             reply = await self._answer(call, receive)
@@ -116,14 +121,14 @@ class Ingress:
         except _ClientGone:
             return
         except asyncio.CancelledError:  # the host stops and waits no longer
-            await _send(error_reply(errors.NOT_SERVING), headers.get(b"origin"), preflight=False, send=send)
+            await _send(error_reply(errors.NOT_SERVING), call, send)
             raise
         except Exception as error:  # noqa: BLE001  one generic answer, and the service lives (DO-07)
             self._metrics.faults.inc()
             self._log.fault("http", error)
             reply = error_reply(errors.INTERNAL_ERROR)
         self._account(call, reply)
-        await _send(reply, headers.get(b"origin"), preflight=_is_preflight(call), send=send)
+        await _send(reply, call, send)
 
     async def _answer(self, call: _Call, receive: Receive) -> Reply:
         wait_s = self._by_client.take(call.client)
@@ -139,11 +144,13 @@ class Ingress:
             call.service = call.path[1:]
             if call.method not in ("GET", "HEAD"):
                 return error_reply(errors.BAD_METHOD, allow=b"GET, HEAD")
-            return await (self._status(call) if call.service == "status" else self._report())
+            if call.service == "status" or b"x-attestation-nonce" in call.headers:
+                return await self._from_enclave(call, STATUS_METHOD if call.service == "status" else HEALTH_METHOD)
+            return await self._report()
         return Reply(404, [(b"content-type", b"text/plain; charset=utf-8")], NOT_FOUND_TEXT)
 
     async def _rpc(self, call: _Call, receive: Receive) -> Reply:
-        if call.method != "POST":
+        if call.method not in _RPC_METHODS:
             return error_reply(errors.BAD_METHOD, allow=b"POST")
         body = await _read_body(call.headers, receive)
         key = routing_key(body)
@@ -153,12 +160,13 @@ class Ingress:
             self._metrics.limited("auth_key")
             raise Refused(errors.USAGE_LIMIT_EXCEEDED, retry_after_s=wait_s)
         headers = self._scope_headers | call.forwarded(*_FORWARDED)
-        answer = await self._pool.owner(key).call(f"POST {call.path}", headers, body)
+        answer = await self._pool.owner(key).call(f"{call.method} {call.path}", headers, body)
         return _reply_of(answer)
 
-    async def _status(self, call: _Call) -> Reply:
+    async def _from_enclave(self, call: _Call, method: str) -> Reply:
+        """The enclave's own answer, attested where the client sent a nonce."""
         headers = call.forwarded(b"x-attestation-nonce")
-        return _reply_of(await self._pool.owner(None).call(STATUS_METHOD, headers, b""))
+        return _reply_of(await self._pool.owner(None).call(method, headers, b""))
 
     async def _report(self) -> Reply:
         report = await self._health.report()
@@ -173,6 +181,7 @@ class Ingress:
                 route=call.service,
                 status=reply.status,
                 code=reply.code,
+                trace=call.trace_id,
                 client=self._pseudonyms.of(call.client),
                 duration_ms=round(seconds * 1000, 1),
             )
@@ -200,10 +209,11 @@ def _reply_of(answer: Response) -> Reply:
     return Reply(answer.status, headers, answer.body)
 
 
-async def _send(reply: Reply, origin: bytes | None, *, preflight: bool, send: Send) -> None:
-    ours = cors.preflight_headers(origin) if preflight and reply.status == 204 else cors.response_headers(origin)
+async def _send(reply: Reply, call: _Call, send: Send) -> None:
+    origin, preflight = call.headers.get(b"origin"), reply.status == 204 and _is_preflight(call)
+    ours = cors.preflight_headers(origin) if preflight else cors.response_headers(origin)
     length = [] if reply.status == 204 else [(b"content-length", b"%d" % len(reply.body))]
-    headers = [*reply.headers, *ours, _NO_STORE, *length]
+    headers = [*reply.headers, *ours, _NO_STORE, (b"traceid", call.trace_id.encode("ascii")), *length]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
 

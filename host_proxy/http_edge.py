@@ -18,6 +18,7 @@ from host_proxy import cors
 from host_proxy.gathered import GatheredWrites
 from host_proxy.http import error_reply
 from host_proxy.http_door import Deadlines, Door
+from host_proxy.trace_id import choose_trace_id
 from protocol import errors, limits
 from protocol.errors import ErrorCode
 
@@ -213,6 +214,7 @@ class EdgeProtocol(HttpToolsProtocol):
             *self.server_state.default_headers,
             *reply.headers,
             *cors.response_headers(origin),
+            (b"traceid", choose_trace_id(None).encode("ascii")),
             (b"content-length", b"%d" % len(reply.body)),
             (b"connection", b"close"),
         ]

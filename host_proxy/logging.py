@@ -24,7 +24,7 @@ EVENTS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
     "host.started": ("info", frozenset({"port", "metrics_port", "workers"})),
     "host.stopping": ("info", frozenset()),
     "host.stopped": ("info", frozenset({"cut_off"})),
-    "http.failed": ("warning", frozenset({"route", "status", "code", "client", "duration_ms"})),
+    "http.failed": ("warning", frozenset({"route", "status", "code", "trace", "client", "duration_ms"})),
     "link.connected": ("info", frozenset({"worker"})),
     "link.lost": ("warning", frozenset({"worker", "code"})),
     "enclave.started": ("info", frozenset()),

@@ -11,7 +11,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from protocol.errors import TABLE
 
 OTHER: Final = "other"
-SERVICES: Final = frozenset({"IdentityInstrument", "Signer", "Session", "Attestation", "Channel", "status", "health"})
+SERVICES: Final = frozenset(
+    {"IdentityInstrument", "IdentityInstrumentAdmin", "Account", "Session", "Signer", "Attestation", "Channel"}
+    | {"status", "health"}
+)
 STATUSES: Final = frozenset({"200", "204"} | {str(row.status) for row in TABLE})
 LIMITERS: Final = frozenset({"client", "auth_key"})
 STORE_RESULTS: Final = frozenset({"ok", "conflict", "fault"})

@@ -17,6 +17,7 @@ from protocol.frames import Headers
 
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 CONTENT_TYPE: Final = "application/json"
+_DUPLICATE: Final = "failed to canonicalize params: Duplicate key: a member occurs twice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,15 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Envelope:
+    """A verified envelope: `auth_key` signed `params`, which may still be any JSON value."""
+
+    params: Any
+    auth_key: Key
+    public_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SignedCall:
     """A request whose `params` were signed by `auth_key`. `public_key` is its compressed point."""
 
@@ -43,8 +53,8 @@ class SignedCall:
     sealed: bool
 
 
-def verify_envelope(call: Call) -> SignedCall:
-    """The call, once its signature has been verified."""
+def verify_envelope(call: Call) -> Envelope:
+    """The envelope of a call, once its signature has been verified. INVALID_REQUEST or INVALID_SIGNATURE."""
     body = parse_object(call.body)
     params, auth_key, signature = body.get("params"), parse_key(body.get("authKey")), body.get("signature")
     if params is None:
@@ -56,12 +66,18 @@ def verify_envelope(call: Call) -> SignedCall:
     try:
         canonical = canonical_json.canonicalize(params)
     except ProtocolError:
-        raise Refusal(errors.INVALID_REQUEST, "failed to canonicalize params") from None
-    public_key = verify_request_signature(auth_key, signature, canonical)
+        raise Refusal(errors.INVALID_REQUEST, "failed to canonicalize params: no canonical form") from None
+    return Envelope(params, auth_key, verify_request_signature(auth_key, signature, canonical))
+
+
+def decode_call(call: Call, envelope: Envelope) -> SignedCall:
+    """The call that the envelope holds: a POST of JSON whose `params` are an object. BAD_REQUEST or BAD_METHOD."""
     require_json_post(call)
+    params = envelope.params
     if not isinstance(params, dict):
-        raise Refusal(errors.BAD_REQUEST, "failed to unmarshal request data")
-    return SignedCall(call.path, params, auth_key, public_key, call.headers.get("x-sequence-scope"), call.sealed)
+        raise Refusal(errors.BAD_REQUEST, "failed to unmarshal request data: params")
+    scope_header = call.headers.get("x-sequence-scope")
+    return SignedCall(call.path, params, envelope.auth_key, envelope.public_key, scope_header, call.sealed)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -69,11 +85,11 @@ def parse_object(body: bytes) -> dict[str, Any]:
     try:
         value = canonical_json.parse(body)
     except DuplicateKey:
-        raise Refusal(errors.INVALID_REQUEST, "failed to canonicalize params: Duplicate key") from None
+        raise Refusal(errors.INVALID_REQUEST, _DUPLICATE) from None
     except ProtocolError:
-        raise Refusal(errors.INVALID_REQUEST, "failed to unmarshal request body") from None
+        raise Refusal(errors.INVALID_REQUEST, "failed to unmarshal request body: not JSON") from None
     if not isinstance(value, dict):
-        raise Refusal(errors.INVALID_REQUEST, "failed to unmarshal request body")
+        raise Refusal(errors.INVALID_REQUEST, "failed to unmarshal request body: not an object")
     return value
 
 
@@ -81,7 +97,7 @@ def require_json_post(call: Call) -> None:
     """BAD_REQUEST or BAD_METHOD unless this is a POST of JSON."""
     content_type = call.headers.get("content-type", "").split(";")[0].strip().lower()
     if content_type != CONTENT_TYPE:
-        raise Refusal(errors.BAD_REQUEST, "unexpected Content-Type")
+        raise Refusal(errors.BAD_REQUEST, "unexpected Content-Type: only application/json is taken")
     if call.http_method != "POST":
         raise Refusal(errors.BAD_METHOD)
 

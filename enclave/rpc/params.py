@@ -15,6 +15,7 @@ from protocol import errors, limits
 
 _SCOPE: Final = re.compile(r"@[1-9][0-9]*(?::[A-Za-z0-9_-]+)?\Z")
 _NONCE: Final = re.compile(r"0[xX][0-9a-fA-F]{1,80}\Z")
+_MEMBER: Final = re.compile(r"[A-Za-z0-9_]+\Z")
 _DIGEST: Final = re.compile(r"0[xX][0-9a-fA-F]{64}\Z")
 
 
@@ -76,8 +77,10 @@ def metadata(params: dict[str, Any]) -> dict[str, str]:
         invalid("too many metadata entries")
     if any(len(name.encode()) > limits.MAX_METADATA_KEY_BYTES for name in value):
         invalid("metadata key is too long")
-    if any(len(item.encode()) > limits.MAX_METADATA_VALUE_BYTES for item in value.values()):
-        invalid("metadata value is too long")
+    for name, item in value.items():
+        if len(item.encode()) > limits.MAX_METADATA_VALUE_BYTES:
+            shown = name if _MEMBER.match(name) else "?"
+            invalid(f"metadata value for key {shown} is too long")
     return value
 
 
@@ -122,7 +125,7 @@ def scope(call: SignedCall, config: Config) -> Scope:
     if not _is_scope(chosen):
         if not _is_scope(header):
             raise Refusal(errors.INVALID_REQUEST, "valid scope is required")
-        invalid("invalid scope")
+        invalid("invalid scope: neither @id nor @id:name")
     found = config.scope(chosen)
     if found is None:
         raise Refusal(errors.INVALID_REQUEST, "scope is not served")

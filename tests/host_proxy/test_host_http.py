@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -12,7 +14,7 @@ from host_proxy.config import Rates
 from protocol import errors, limits
 from protocol.frames import Request, Response
 from tests.host_proxy.conftest import StartHost, eventually
-from tests.host_proxy.guest import Guest, json_response
+from tests.host_proxy.guest import HEALTHY, Guest, echo, json_response
 
 SIGN = "/rpc/IdentityInstrument/Sign"
 KEY = {"authKey": {"keyType": "Ethereum_Secp256k1", "address": "0x" + "Ab" * 20}}
@@ -126,8 +128,7 @@ async def test_unknown_path_gets_the_text_of_the_original(start_host: StartHost,
 
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
-    [("GET", SIGN, "POST"), ("PUT", SIGN, "POST"), ("OPTIONS", SIGN, "POST"), ("POST", "/status", "GET, HEAD"),
-     ("DELETE", "/health", "GET, HEAD")],
+    [("TRACE", SIGN, "POST"), ("POST", "/status", "GET, HEAD"), ("DELETE", "/health", "GET, HEAD")],
 )  # fmt: skip
 async def test_wrong_method_is_refused_and_the_right_one_named(
     start_host: StartHost, method: str, path: str, allow: str
@@ -136,6 +137,44 @@ async def test_wrong_method_is_refused_and_the_right_one_named(
     answer = await running.client.request(method, path)
     assert_error(answer, errors.BAD_METHOD)
     assert answer.headers["allow"] == allow
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS"])
+async def test_the_enclave_judges_the_method_after_the_signature(start_host: StartHost, method: str) -> None:
+    running = await start_host()
+    answer = await running.client.request(method, SIGN, content=b"{}")
+    assert (answer.json()["method"], answer.json()["body"]) == (f"{method} {SIGN}", "{}")
+
+
+async def test_trace_id_of_the_client_comes_back_if_it_is_a_uuid(start_host: StartHost, guest: Guest) -> None:
+    running = await start_host()
+    sent = "0197a2b4-7c1e-4c3d-9f00-0123456789ab"
+    assert (await running.client.post(SIGN, json={}, headers={"TraceId": sent})).headers["TraceId"] == sent
+    made = []
+    for other in ("", "canary", sent + "0", "{" + sent + "}"):
+        answer = await running.client.get("/nothing", headers={"TraceId": other})
+        made.append(answer.headers["TraceId"])
+        assert uuid.UUID(made[-1]).version == 7
+    assert len(set(made)) == len(made)
+    assert all("traceid" not in request.headers for _, request in guest.requests), "it goes no further than the host"
+
+
+async def test_health_with_a_nonce_is_the_enclave_s_own(start_host: StartHost, guest: Guest) -> None:
+    asked: list[dict[str, str]] = []
+
+    async def attesting(worker: int, request: Request) -> Response:
+        asked.append(dict(request.headers))
+        answer = await echo(worker, request)
+        return replace(answer, headers=dict(answer.headers) | {"x-attestation-document": "ZG9j"})
+
+    running = await start_host()
+    await running.serving()
+    guest.answer = attesting
+    answer = await running.client.get("/health", headers={"X-Attestation-Nonce": "n"})
+    assert answer.json() == HEALTHY
+    assert answer.headers["x-attestation-document"] == "ZG9j"
+    assert {"x-attestation-nonce": "n"} in asked
+    assert "store" in (await running.client.get("/health")).json(), "without one it is the host's view"
 
 
 async def test_status_comes_from_the_enclave_with_the_nonce(start_host: StartHost) -> None:
@@ -183,7 +222,13 @@ async def test_preflight_names_what_the_wire_format_lists(start_host: StartHost,
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("POST", SIGN, 200), ("GET", SIGN, 405), ("GET", "/status", 200), ("GET", "/health", 200), ("GET", "/none", 404)],
+    [
+        ("POST", SIGN, 200),
+        ("TRACE", SIGN, 405),
+        ("GET", "/status", 200),
+        ("GET", "/health", 200),
+        ("GET", "/none", 404),
+    ],
 )
 async def test_every_answer_reflects_the_origin_and_exposes_the_document(
     start_host: StartHost, method: str, path: str, status: int
