@@ -21,8 +21,9 @@ from eif.errors import EifError
 from eif.init.build import build_init
 from eif.kernel import build as kernel
 from eif.metadata import Metadata, format_build_time
-from eif.rootfs.application import application_entries, base_entries
+from eif.rootfs.application import CONFIG, application_entries, base_entries
 from eif.rootfs.base import Base, build_base
+from eif.rootfs.config_check import validate_config
 from eif.writer import ImageParts, write_image
 from protocol import limits
 
@@ -62,7 +63,9 @@ def build_image(inputs: BuildInputs, output: Path, say: Say) -> None:
     base = build_base(say)
     first = base_archive(base, say)
     say("packing the application")
-    second = compressed(application_entries(base, inputs.source, inputs.config, say))
+    application = application_entries(base, inputs.source, inputs.config, say)
+    validate_config(base, application, CONFIG)
+    second = compressed(application)
     parts = ImageParts(
         kernel=_read(image),
         cmdline=inputs.cmdline,

@@ -66,6 +66,7 @@ TEXTS: Final[dict[str, str]] = {
     # --- packages and builds ---
     "lock-malformed": "The lock of packages is not in its form.",
     "config-size": "The measured configuration is empty or too large.",
+    "config-refused": "The enclave refuses this configuration.",
     "allow-list-malformed": "The allow-list of the root file system is not in its form.",
     "rootfs-stranger": "A file that the allow-list does not name would get into the image.",
     "lock-unresolved": "Debian's package manager cannot resolve the set of packages.",

@@ -184,6 +184,20 @@ def test_own_kernel_is_taken_as_it_is(tmp_path: Path) -> None:
         assert stream.read(sections[1].start.size) == CMDLINE.encode()
 
 
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (b"# Not JSON\n", "config-malformed"),
+        (CONFIG.replace(b'"threshold": 2', b'"threshold": 1'), "config-threshold"),
+        (CONFIG.replace(b'"threshold"', b'"treshold"'), "treshold"),
+    ],
+)
+def test_configuration_that_the_enclave_would_refuse_makes_no_image(tmp_path: Path, config: bytes, reason: str) -> None:
+    with pytest.raises(EifError, match=f"config-refused.*{reason}"):
+        build_image(BuildInputs(config), tmp_path / "out.eif", lambda _: None)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("config", [b"", b"x" * (1 << 20)])
 def test_configuration_of_no_size_or_too_much_is_refused(tmp_path: Path, config: bytes) -> None:
     with pytest.raises(EifError, match="config-size"):
