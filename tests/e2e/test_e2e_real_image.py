@@ -6,10 +6,13 @@
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestation.cose import loads_strict
 from attestation.errors import AttestationError
@@ -20,9 +23,13 @@ from eif.emulator import build as emulator
 from eif.emulator.machine import MachineOptions
 from eif.kernel import build as kernel
 from eif.rootfs import base
+from eif.signature import parse_signer
+from eif.signing import sign_image
 from simulator.emulated import ROOT_NAME, CountersigningTransport
-from simulator.enclaves import Emulated
+from simulator.enclaves import BuiltImage, Emulated, OnLine, Prepared
+from simulator.pki import NitroPki
 from tests.e2e.e2e_support import Site, User
+from tests.eif.images import certificate
 
 pytestmark = [
     pytest.mark.skipif(
@@ -36,11 +43,24 @@ pytestmark = [
 MEMORY_MIB = 256
 
 
+@dataclass(frozen=True)
+class Signed(Emulated):
+    """The real image, with a signature added after it was built, which gives it one register more."""
+
+    async def prepare(self, config: bytes, scratch: Path, pki: NitroPki, on_line: OnLine) -> Prepared:
+        prepared = await super().prepare(config, scratch, pki, on_line)
+        key, now = ec.generate_private_key(ec.SECP384R1()), datetime.now(UTC)
+        signer = parse_signer(certificate(key, since=now - timedelta(hours=1)))
+        measured = sign_image(prepared.image.path, prepared.image.path, signer, key, now)
+        registers = {**prepared.image.pcrs, **measured.pcrs}
+        return replace(prepared, image=BuiltImage(prepared.image.path, registers))
+
+
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The real image, in as much memory as the documentation asks for."""
     options = MachineOptions(memory_mib=MEMORY_MIB, accelerator="tcg")
-    with Site(tmp_path_factory.mktemp("real"), enclaves=Emulated(options=options)) as site:
+    with Site(tmp_path_factory.mktemp("real"), enclaves=Signed(options=options)) as site:
         yield site.serving()
 
 
@@ -67,6 +87,7 @@ def test_module_of_the_kernel_reports_the_registers_that_measure_computes(real: 
     document = raw_document(real, "bm9uY2Utb2YtbXktb3du")
     claims: dict[str, Any] = loads_strict(loads_strict(document, max_depth=1)[2], max_depth=2)
     measured = real.appliance.image.pcrs
+    assert set(measured) == {0, 1, 2, 3, 4, 8}
     assert {index: claims["pcrs"][index] for index in measured} == dict(measured)
     assert set(claims["pcrs"]) == set(range(32)), "the enclave locks the free registers"
     assert claims["nonce"] == b"bm9uY2Utb2YtbXktb3du"
