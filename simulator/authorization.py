@@ -25,12 +25,27 @@ class RequestError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Team:
+    """Who signs an application's client secrets, as with Apple: team id, name of the key, its public half."""
+
+    team_id: str
+    kid: str
+    public_pem: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class RegisteredClient:
-    """An application. Public: it proves itself by PKCE, not by a secret. Redirect URIs match exactly (RFC 9700)."""
+    """An application. Redirect URIs match exactly (RFC 9700).
+
+    With neither `secret` nor `team` it is public and proves itself by PKCE, which only others may do without.
+    """
 
     client_id: str
     redirect_uris: tuple[str, ...]
     algorithm: str = "RS256"
+    secret: str = ""
+    team: Team | None = None
+    pkce: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +99,8 @@ def validate_request(client: RegisteredClient, redirect_uri: str, fields: Mappin
     nonce, challenge = fields.get("nonce", ""), fields.get("code_challenge", "")
     if response_type == "id_token" and not nonce:
         raise RequestError("invalid_request", "nonce is missing")
-    if response_type == "code" and not (_CHALLENGE.match(challenge) and fields.get("code_challenge_method") == "S256"):
+    s256 = _CHALLENGE.match(challenge) and fields.get("code_challenge_method") == "S256"
+    if response_type == "code" and (client.pkce or challenge) and not s256:
         raise RequestError("invalid_request", "PKCE with S256 is required")
     return AuthorizationRequest(
         client, redirect_uri, response_type, response_mode, fields.get("state", ""), nonce, challenge
@@ -92,7 +108,9 @@ def validate_request(client: RegisteredClient, redirect_uri: str, fields: Mappin
 
 
 def verify_pkce(challenge: str, verifier: str) -> None:
-    """Return when `verifier` hashes to `challenge` (RFC 7636 section 4.6)."""
+    """Return when `verifier` hashes to `challenge` (RFC 7636 section 4.6), or when there is neither."""
+    if not challenge and not verifier:
+        return
     digest = hashlib.sha256(verifier.encode()).digest()
     if not _VERIFIER.match(verifier) or base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != challenge:
         raise RequestError("invalid_grant", "the code verifier does not match")

@@ -31,10 +31,10 @@ class SigningKeys:
         self._previous = self._current if keep_previous else {}
         self._current = self._generate()
 
-    def jwks(self) -> dict[str, Any]:
-        """The public JWK Set (RFC 7517 section 5)."""
-        keys = [*self._current.values(), *self._previous.values()]
-        return {"keys": [key.as_dict(private=False) for key in keys]}
+    def jwks(self, *, with_algorithms: bool = True) -> dict[str, Any]:
+        """The public JWK Set (RFC 7517 section 5), whose keys need not say their algorithm."""
+        keys = [key.as_dict(private=False) for key in (*self._current.values(), *self._previous.values())]
+        return {"keys": [{name: key[name] for name in key if with_algorithms or name != "alg"} for key in keys]}
 
     def public_pem(self, algorithm: Algorithm) -> bytes:
         """The public key in use, for attempts to misuse it as a secret."""

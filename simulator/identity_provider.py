@@ -8,7 +8,7 @@ import secrets
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
@@ -27,6 +27,7 @@ from simulator.authorization import (
     validate_request,
     verify_pkce,
 )
+from simulator.client_authentication import claimed_credentials, verify_client
 from simulator.identity_keys import ALGORITHMS, Algorithm, SigningKeys
 
 TOKEN_LIFETIME_S: Final = 300
@@ -44,6 +45,17 @@ class _Grant:
     expires_s: int
 
 
+@dataclass(slots=True)
+class Misbehaviour:
+    """How a provider errs or lies, for tests; as built it does not. None leaves a member out."""
+
+    metadata: dict[str, Any] = field(default_factory=dict)
+    token_answer: dict[str, Any] = field(default_factory=dict)
+    claims: dict[str, Any] = field(default_factory=dict)
+    without_algorithms: bool = False
+    """Keys are published without `alg`, as some large providers do."""
+
+
 class IdentityProvider:
     """`issuer_url` is the exact `iss` of its tokens; all paths lie under it."""
 
@@ -56,6 +68,7 @@ class IdentityProvider:
     ) -> None:
         self.issuer_url = issuer_url
         self.keys = SigningKeys()
+        self.misbehaviour = Misbehaviour()
         self._base = issuer_url.removesuffix("/")
         self._clients = {client.client_id: client for client in clients}
         self._now_s = now_s
@@ -103,26 +116,27 @@ class IdentityProvider:
         return self.keys.sign(algorithm, present, header or {})
 
     async def _discovery(self, _: Request) -> Response:
-        return JSONResponse(
-            {
-                "issuer": self.issuer_url,
-                "authorization_endpoint": f"{self._base}/authorize",
-                "token_endpoint": f"{self._base}/token",
-                "jwks_uri": f"{self._base}/jwks",
-                "scopes_supported": ["openid", "email"],
-                "response_types_supported": ["code", "id_token"],
-                "response_modes_supported": ["query", "fragment", "form_post"],
-                "grant_types_supported": ["authorization_code", "implicit"],
-                "subject_types_supported": ["public"],
-                "id_token_signing_alg_values_supported": list(ALGORITHMS),
-                "token_endpoint_auth_methods_supported": ["none"],
-                "code_challenge_methods_supported": ["S256"],
-                "claims_supported": ["iss", "sub", "aud", "exp", "iat", "nonce", "email", "email_verified"],
-            }
-        )
+        return JSONResponse(_changed(self._metadata(), self.misbehaviour.metadata))
+
+    def _metadata(self) -> dict[str, Any]:
+        return {
+            "issuer": self.issuer_url,
+            "authorization_endpoint": f"{self._base}/authorize",
+            "token_endpoint": f"{self._base}/token",
+            "jwks_uri": f"{self._base}/jwks",
+            "scopes_supported": ["openid", "email"],
+            "response_types_supported": ["code", "id_token"],
+            "response_modes_supported": ["query", "fragment", "form_post"],
+            "grant_types_supported": ["authorization_code", "implicit"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": list(ALGORITHMS),
+            "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
+            "code_challenge_methods_supported": ["S256"],
+            "claims_supported": ["iss", "sub", "aud", "exp", "iat", "nonce", "email", "email_verified"],
+        }
 
     async def _jwks(self, _: Request) -> Response:
-        return JSONResponse(self.keys.jwks())
+        return JSONResponse(self.keys.jwks(with_algorithms=not self.misbehaviour.without_algorithms))
 
     async def _authorize(self, http: Request) -> Response:
         try:
@@ -161,7 +175,7 @@ class IdentityProvider:
 
     def _token_for(self, request: AuthorizationRequest, user: str) -> str:
         algorithm: Algorithm = "ES256" if request.client.algorithm == "ES256" else "RS256"
-        claims = {"nonce": request.nonce or None}
+        claims = {"nonce": request.nonce or None} | self.misbehaviour.claims
         return self.issue_token(user, request.client.client_id, algorithm=algorithm, claims=claims)
 
     async def _token(self, http: Request) -> Response:
@@ -169,7 +183,7 @@ class IdentityProvider:
             fields = parse_form(await http.body())
             if fields.get("grant_type") != "authorization_code":
                 raise RequestError("unsupported_grant_type", "authorization_code")
-            grant = self._redeem(fields)
+            grant = self._redeem(fields, http.headers.get("authorization"))
         except RequestError as error:
             body = {"error": error.code, "error_description": error.description}
             return JSONResponse(body, 400, _NO_STORE)
@@ -179,14 +193,16 @@ class IdentityProvider:
             "token_type": "Bearer",
             "expires_in": TOKEN_LIFETIME_S,
         }
-        return JSONResponse(answer, headers=_NO_STORE)
+        return JSONResponse(_changed(answer, self.misbehaviour.token_answer), headers=_NO_STORE)
 
-    def _redeem(self, fields: Mapping[str, str]) -> _Grant:
+    def _redeem(self, fields: Mapping[str, str], authorization: str | None) -> _Grant:
         """The grant behind a code, once (RFC 6749 section 4.1.3)."""
+        client_id, secret = claimed_credentials(authorization, fields)
+        client, redirect_uri = find_client(self._clients, {**fields, "client_id": client_id})
+        verify_client(client, secret, self.issuer_url, self._now_s())
         grant = self._grants.pop(fields.get("code", ""), None)
         if grant is None or grant.expires_s <= self._now_s():
             raise RequestError("invalid_grant", "unknown or expired code")
-        client, redirect_uri = find_client(self._clients, fields)
         if (client, redirect_uri) != (grant.request.client, grant.request.redirect_uri):
             raise RequestError("invalid_grant", "the code belongs to another request")
         verify_pkce(grant.request.code_challenge, fields.get("code_verifier", ""))
@@ -197,3 +213,7 @@ def _with_answer(redirect_uri: str, separator: str, answer: Mapping[str, str]) -
     if separator == "?" and "?" in redirect_uri:
         separator = "&"
     return f"{redirect_uri}{separator}{urlencode(answer)}"
+
+
+def _changed(members: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in {**members, **changes}.items() if value is not None}

@@ -3,12 +3,18 @@
 The enclave dials the real host names; that they lead to this machine is known to the host's resolver alone.
 """
 
+import base64
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
 from eif.policy.holders import Holder
+from simulator.authorization import RegisteredClient, Team
 from simulator.kms.keys import KeyArn
 
 DEPLOYMENT: Final = "simulator"
@@ -17,6 +23,14 @@ STRICT_SCOPE: Final = "@124"
 ORIGIN: Final = "http://localhost:3000"
 ISSUER: Final = "https://login.idp.example"
 CLIENT_ID: Final = "chancery-demo"
+WEB_CLIENT_ID: Final = "chancery-web"
+"""Confidential, with a fixed secret, by Basic."""
+WEB_CLIENT_SECRET: Final = "a-secret-of-the-simulator"  # noqa: S105  guards nothing
+TEAM_CLIENT_ID: Final = "chancery-team"
+"""Confidential, with generated secrets and without PKCE, as applications of Apple's provider are."""
+TEAM_ID: Final = "SIMTEAM123"
+TEAM_KEY_ID: Final = "SIMKEY1234"
+REDIRECT_URI: Final = f"{ORIGIN}/callback"
 MAIL_HOST: Final = "smtp.mail.example"
 MAIL_PORT: Final = 465
 MODULE_ID: Final = "i-0c4a9ce5f00d5eed0-enc0c4a9ce5f00d5eed"
@@ -60,7 +74,7 @@ def measured_config(key_arns: Sequence[str], roots_pem: str, **changes: Any) -> 
         "origins": [ORIGIN],
         "email_login": True,
         "email_sender": "no-reply@wallet.example",
-        "oidc": [{"issuer": ISSUER, "audience": CLIENT_ID}],
+        "oidc": oidc_clients(),
     }
     config = {
         "version": 1,
@@ -76,6 +90,40 @@ def measured_config(key_arns: Sequence[str], roots_pem: str, **changes: Any) -> 
         "mail": {"host": MAIL_HOST, "port": MAIL_PORT},
     }
     return json.dumps(config | changes, indent=1).encode()
+
+
+def oidc_clients() -> list[dict[str, Any]]:
+    """The applications that are registered with the simulated provider, as the configuration names them."""
+    common = {"issuer": ISSUER, "redirect_uris": [REDIRECT_URI], "token_endpoint": f"{ISSUER}/token"}
+    private_key = base64.b64encode(team_key().private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())).decode()
+    generated = {
+        "claims": {"iss": TEAM_ID, "aud": ISSUER, "sub": TEAM_CLIENT_ID},
+        "signing_key": {"kid": TEAM_KEY_ID, "alg": "ES256", "private_key": private_key},
+    }
+    web = {"client_authentication": "client_secret_basic", "client_secret": {"value": WEB_CLIENT_SECRET}}
+    team = {"client_authentication": "client_secret_post", "client_secret": {"generate_jwt": generated}}
+    return [
+        common | {"audience": CLIENT_ID},
+        common | {"audience": WEB_CLIENT_ID} | web,
+        common | {"audience": TEAM_CLIENT_ID} | team,
+    ]
+
+
+def team_key() -> ec.EllipticCurvePrivateKey:
+    """The key that signs client secrets of `TEAM_CLIENT_ID`; the same everywhere, as it guards nothing."""
+    scalar = int.from_bytes(hashlib.sha256(b"chancery simulator: key of a team").digest(), "big")
+    return ec.derive_private_key(scalar, ec.SECP256R1())
+
+
+def registered_clients() -> list[RegisteredClient]:
+    """The same applications, as the provider knows them."""
+    public_pem = team_key().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    redirects = (REDIRECT_URI,)
+    return [
+        RegisteredClient(CLIENT_ID, redirects),
+        RegisteredClient(WEB_CLIENT_ID, redirects, secret=WEB_CLIENT_SECRET),
+        RegisteredClient(TEAM_CLIENT_ID, redirects, team=Team(TEAM_ID, TEAM_KEY_ID, public_pem), pkce=False),
+    ]
 
 
 def account_of(key_arn: str) -> str:

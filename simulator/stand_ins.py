@@ -18,7 +18,6 @@ from host_proxy.config import Destination
 from host_proxy.egress_policy import Endpoint
 from protocol.services import Credentials
 from simulator import settings
-from simulator.authorization import RegisteredClient
 from simulator.emulated import ROOT_NAME as EMULATOR_ROOT_NAME
 from simulator.emulated import EmulatorNotary
 from simulator.identity_provider import IdentityProvider
@@ -69,9 +68,7 @@ class StandIns:
         self.kms = KmsService(state / "kms", [self.root], countersign=self.notary.countersign if self.notary else None)
         self.key_arns = self._keys()
         self.mail = MailSink(on_message=on_mail)
-        redirects = (f"{settings.ORIGIN}/callback",)
-        client = RegisteredClient(settings.CLIENT_ID, redirects)
-        self.identity_provider = IdentityProvider(settings.ISSUER, [client])
+        self.identity_provider = IdentityProvider(settings.ISSUER, settings.registered_clients())
         self.login_page_url = ""
         self._ports: dict[tuple[str, int], int] = {}
         self._servers: list[object] = []
