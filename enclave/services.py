@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from enclave.accounts import Accounts
 from enclave.devices import Devices
 from enclave.dispatch import SignedMethod
-from enclave.login import id_token_mode, otp_mode
+from enclave.login import auth_code_mode, id_token_mode, otp_mode
+from enclave.login.auth_code_mode import AuthCodeMode, AuthCodePkceMode, CodeLogins
 from enclave.login.commitments import Commitments
 from enclave.login.id_token_mode import IdTokenMode
 from enclave.login.jwks import KeySets
 from enclave.login.modes import LoginMode
+from enclave.login.oidc_proof import OidcProofs
 from enclave.login.otp_mode import OtpMode
+from enclave.login.proven import Proven
+from enclave.login.token_endpoint import TokenEndpoint
 from enclave.net.tls import client_context
 from enclave.nonces import Nonces
 from enclave.parts import Parts
@@ -36,11 +40,7 @@ def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
     sessions = Sessions(config.deployment, parts.secrets, parts.epoch, clock, random)
     wallets = Wallets(config, clock, accounts, nonces)
     commitments = Commitments()
-    key_sets = KeySets(ports.egress, client_context(config.tls_roots.identity_providers), clock.monotonic_ms)
-    modes: dict[str, LoginMode] = {
-        otp_mode.MODE: OtpMode(config.limits, clock, commitments, accounts, devices, ports.mailer, random),
-        id_token_mode.MODE: IdTokenMode(clock, commitments, records, key_sets),
-    }
+    modes = _login_modes(parts, records, commitments, Proven(accounts, devices))
     instrument = IdentityInstrument(config, clock, modes, commitments, accounts, devices, sessions, wallets)
     authorizer = Authorizer(config, clock, devices, sessions)
     session = SessionService(config, clock, authorizer, accounts, devices, sessions, nonces)
@@ -55,4 +55,18 @@ def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
         "/rpc/Signer/SignMessage": signer.sign_message,
         "/rpc/Signer/SignTypedData": signer.sign_typed_data,
         "/rpc/Signer/SignTransaction": signer.sign_transaction,
+    }
+
+
+def _login_modes(parts: Parts, records: Records, commitments: Commitments, proven: Proven) -> Mapping[str, LoginMode]:
+    config, ports, clock = parts.config, parts.ports, parts.clock
+    random = ports.entropy.random
+    providers = client_context(config.tls_roots.identity_providers)
+    proofs = OidcProofs(clock, records, KeySets(ports.egress, providers, clock.monotonic_ms))
+    codes = CodeLogins(clock, commitments, proven, TokenEndpoint(ports.egress, providers), proofs)
+    return {
+        otp_mode.MODE: OtpMode(config.limits, clock, commitments, proven, ports.mailer, random),
+        id_token_mode.MODE: IdTokenMode(clock, commitments, proofs),
+        auth_code_mode.MODE: AuthCodeMode(codes),
+        auth_code_mode.PKCE_MODE: AuthCodePkceMode(codes, random),
     }

@@ -50,6 +50,7 @@ DEFAULT_SESSION_LIFETIME_S: Final = 300
 MAX_OTP_ATTEMPTS: Final = 3
 MAX_COMMITMENTS: Final = 10_000  # live, per worker
 MAX_COMMITMENTS_PER_IDENTITY: Final = 3
+CODE_LOGIN_S: Final = 900  # from the challenge, over the provider's pages, to its code
 MAX_SESSIONS_PER_DEVICE: Final = 8
 MAX_DEVICES_PER_ACCOUNT: Final = 32
 
@@ -107,6 +108,8 @@ MAX_KMS_REPLY_DEPTH: Final = 2  # one flat JSON object
 MAX_KMS_CIPHERTEXT_BYTES: Final = 6144  # nitro-platform.md 6.1
 MAX_KMS_ENVELOPE_BYTES: Final = KIB  # nitro-platform.md 6.2: 493 bytes for a 32-byte key under RSA-2048
 MAX_JWKS_BYTES: Final = 64 * KIB
+MAX_TOKEN_REPLY_BYTES: Final = 32 * KIB  # an ID token at its cap, and tokens that we do not look at
+MAX_AUTHORIZATION_CODE_CHARS: Final = 2048  # RFC 6749 leaves it open; the longest seen is under 1,100
 MAX_JWKS_KEYS: Final = 32
 MAX_JWT_BYTES: Final = 8 * KIB
 MAX_JWT_DEPTH: Final = 8

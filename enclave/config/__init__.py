@@ -3,13 +3,15 @@
 from enclave.config.fields import host_and_port
 from enclave.config.holder import Holder
 from enclave.config.lifetimes import Limits
+from enclave.config.oidc import ClientSecret, OidcClient
 from enclave.config.outside import Mail, TlsRoots
 from enclave.config.parsed import Config, parse_config
 from enclave.config.rights import Right
-from enclave.config.scope import OidcClient, Scope
+from enclave.config.scope import Scope
 from enclave.config.wallet import GuardKeys, RecoveryKey, WalletTemplate
 
 __all__ = [
+    "ClientSecret",
     "Config",
     "GuardKeys",
     "Holder",

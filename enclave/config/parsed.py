@@ -42,11 +42,13 @@ class Config(Measured, frozen=True, kw_only=True):
         return next((scope for scope in self.scopes if scope.scope == name), None)
 
     def destinations(self) -> frozenset[tuple[str, int]]:
-        """The enclave's own egress list (VS-06): holders, mail server, issuers and their key hosts."""
+        """The enclave's own egress list (VS-06): holders, mail server, issuers, their key hosts and token endpoints."""
         found = {(holder.host, 443) for holder in self.holders} | {(self.mail.host, self.mail.port)}
         for scope in self.scopes:
             for client in scope.oidc:
                 found |= {host_and_port(client.issuer), *((host, 443) for host in client.key_hosts)}
+                if client.token_endpoint:
+                    found.add(host_and_port(client.token_endpoint))
         return frozenset(found)
 
 

@@ -1,11 +1,12 @@
 """A scope: who may log in there, how, from where, and what may be signed."""
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 
 from enclave.config.fields import Measured, Text
+from enclave.config.oidc import OidcClient, validate_client
 from enclave.config.rights import Right
 from enclave.config.wallet import WalletTemplate, validate_wallet_template
 from enclave.errors import BootError
@@ -15,18 +16,6 @@ _SCOPE: Final = re.compile(r"@[1-9][0-9]*(:[A-Za-z0-9_-]+)?\Z")
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?\Z")
 _MAILBOX: Final = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+"  # RFC 5322 atoms
 _SENDER: Final = re.compile(rf'(?:{_MAILBOX}|[^\x00-\x1f\x7f<>",;:@]+ <{_MAILBOX}>)\Z')
-
-
-class OidcClient(Measured, frozen=True, kw_only=True):
-    """An accepted issuer for one scope: exact issuer text, audience and algorithms (OI-01, OI-03, OI-04)."""
-
-    issuer: Annotated[str, msgspec.Meta(min_length=9, max_length=200)]
-    audience: Text
-    algorithms: tuple[Literal["RS256", "ES256"], ...] = ("RS256", "ES256")
-    key_hosts: tuple[Text, ...] = ()
-    """Further hosts on which the issuer's `jwks_uri` may lie."""
-    authorized_parties: tuple[Text, ...] = ()
-    """Further client ids accepted as `azp`: a phone's native client that asks for tokens of this audience."""
 
 
 class Scope(Measured, frozen=True, kw_only=True):
@@ -56,8 +45,10 @@ def validate_scope(scope: Scope) -> None:
         raise BootError("config-email", scope.scope)
     if len(set(scope.rights)) != len(scope.rights):
         raise BootError("config-rights", scope.scope)
-    pairs = [(client.issuer, client.audience) for client in scope.oidc]
+    pairs = [(client.issuer.removesuffix("/"), client.audience) for client in scope.oidc]
     if len(set(pairs)) != len(pairs):
         raise BootError("config-oidc", scope.scope)
     if scope.wallet is not None:
         validate_wallet_template(scope.wallet, scope.scope)
+    for client in scope.oidc:
+        validate_client(client)

@@ -31,8 +31,11 @@ class Commitment:
     handle: str
     deadline_ms: int
     signer: Key | None = None
+    also: CommitmentKey | None = None
+    """A second name under which clients complete the same login."""
     challenge: str = ""
     answer: str = field(default="", repr=False)
+    code_verifier: str = field(default="", repr=False)
     metadata: Mapping[str, str] = field(default_factory=dict)
     attempts: int = 0
 
@@ -42,22 +45,31 @@ class Commitments:
 
     def __init__(self) -> None:
         self._live: dict[CommitmentKey, Commitment] = {}
+        self._also: dict[CommitmentKey, CommitmentKey] = {}
 
     def __len__(self) -> int:
         return len(self._live)
 
     def add(self, commitment: Commitment, now_ms: int) -> None:
-        """File `commitment`, in place of one of the same auth key and verifier. BUSY when full."""
-        if len(self._live) >= limits.MAX_COMMITMENTS and commitment.key not in self._live:
+        """File `commitment`, in place of those of the same auth key with one of its names. BUSY when full."""
+        names = [commitment.key] if commitment.also is None else [commitment.key, commitment.also]
+        replaced = {id(old): old for old in map(self._find, names) if old is not None}
+        if len(self._live) - len(replaced) >= limits.MAX_COMMITMENTS:
             self._purge(now_ms)
-            if len(self._live) >= limits.MAX_COMMITMENTS:
+            if len(self._live) - sum(old.key in self._live for old in replaced.values()) >= limits.MAX_COMMITMENTS:
                 raise Refusal(errors.BUSY)
+        for old in replaced.values():
+            self.withdraw(old)
         self._live[commitment.key] = commitment
+        if commitment.also is not None:
+            self._also[commitment.also] = commitment.key
 
     def withdraw(self, commitment: Commitment) -> None:
-        """Forget a commitment that could not be completed (its mail was not sent)."""
+        """Forget a commitment: replaced, expired, or one that could not be completed (its mail was not sent)."""
         if self._live.get(commitment.key) is commitment:
             del self._live[commitment.key]
+            if commitment.also is not None:
+                del self._also[commitment.also]
 
     def live_for(self, key: CommitmentKey, now_ms: int) -> int:
         """How many auth keys have a live commitment for the same scope, mode, identity type and verifier."""
@@ -69,7 +81,7 @@ class Commitments:
 
     def start_attempt(self, key: CommitmentKey, now_ms: int) -> Commitment:
         """Count a try and return the commitment. INVALID_REQUEST, TOO_MANY_ATTEMPTS or CHALLENGE_EXPIRED."""
-        commitment = self._live.get(key)
+        commitment = self._find(key)
         if commitment is None:
             raise Refusal(errors.INVALID_REQUEST, "commitment not found")
         if commitment.attempts >= limits.MAX_OTP_ATTEMPTS:
@@ -83,8 +95,11 @@ class Commitments:
         """Take the commitment out for good: from here on its answer is worth nothing. INVALID_REQUEST if gone."""
         if self._live.get(commitment.key) is not commitment:
             raise Refusal(errors.INVALID_REQUEST, "commitment not found")
-        del self._live[commitment.key]
+        self.withdraw(commitment)
+
+    def _find(self, name: CommitmentKey) -> Commitment | None:
+        return self._live.get(self._also.get(name, name))
 
     def _purge(self, now_ms: int) -> None:
-        for key in [key for key, commitment in self._live.items() if commitment.deadline_ms <= now_ms]:
-            del self._live[key]
+        for commitment in [commitment for commitment in self._live.values() if commitment.deadline_ms <= now_ms]:
+            self.withdraw(commitment)

@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 from joserfc import jws
 from joserfc.errors import JoseError
 
+from enclave.auth_key import Key
 from enclave.config import OidcClient
 from enclave.errors import Refusal
 from enclave.login.issuers import normalize_issuer
@@ -68,19 +69,28 @@ def token_handle(token: str) -> str:
     return f"0x{keccak256(token.encode('utf-8', 'surrogatepass')).hex()}"
 
 
+def login_nonce(scope: str, auth_key: Key) -> str:
+    """The `nonce` with which a token is asked for when it shall log in nobody but `auth_key` in `scope` (OI-05):
+    unpadded base64url of the SHA-256 of `chancery/login-nonce/1`, scope and `keyType:address`, a line each.
+    """
+    digest = hashlib.sha256(f"chancery/login-nonce/1\n{scope}\n{auth_key}".encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
 async def verify_id_token(
     token: str,
     client: OidcClient,
     key_sets: KeySets,
     *,
     now_s: int,
+    issued_from_s: int = 0,
     expected_exp: int | None = None,
     expected_nonce: str | None = None,
 ) -> VerifiedIdToken:
     """The identity that `token` proves to `client` at `now_s` (seconds since the epoch).
 
-    `expected_exp` is the expiry that was committed to. `expected_nonce` binds the token to a login (OI-05); the
-    published wire format has no place for one, so only our own methods pass it.
+    A token that was issued before `issued_from_s` is too old. `expected_exp` is the expiry that was committed to.
+    `expected_nonce` binds the token to a login (OI-05); published clients know of none, so a scope asks for it.
     `Refusal`: PROOF_VERIFICATION_FAILED with a fixed cause, or IDENTITY_PROVIDER_ERROR with the code of what failed.
     """
     unverified = _parse_unverified_header(token)
@@ -95,7 +105,7 @@ async def verify_id_token(
     if not isinstance(issuer, str) or normalize_issuer(issuer) != normalize_issuer(client.issuer):
         _refuse("token issuer does not match")
     _validate_audience(claims, client)
-    expires_s = _validate_times(claims, now_s)
+    expires_s = _validate_times(claims, now_s, issued_from_s)
     if expected_exp is not None and expires_s != expected_exp:
         _refuse("token expiry does not match")
     if expected_nonce is not None:
@@ -167,7 +177,7 @@ def _validate_audience(claims: dict[str, Any], client: OidcClient) -> None:
         _refuse("token audience does not match")
 
 
-def _validate_times(claims: dict[str, Any], now_s: int) -> int:
+def _validate_times(claims: dict[str, Any], now_s: int, issued_from_s: int) -> int:
     """OI-06: the expiry, once `exp`, `iat` and `nbf` are whole seconds that fit now and one another."""
     expires_s, issued_s, not_before_s = claims.get("exp"), claims.get("iat"), claims.get("nbf", 0)
     if type(expires_s) is not int or type(issued_s) is not int or type(not_before_s) is not int:
@@ -178,7 +188,7 @@ def _validate_times(claims: dict[str, Any], now_s: int) -> int:
         _refuse("token expired")
     if max(issued_s, not_before_s) > now_s + limits.ID_TOKEN_SKEW_S:
         _refuse("token is not valid yet")
-    if now_s - issued_s > limits.MAX_ID_TOKEN_AGE_S:
+    if now_s - issued_s > limits.MAX_ID_TOKEN_AGE_S or issued_s < issued_from_s:
         _refuse("token is too old")
     return expires_s
 

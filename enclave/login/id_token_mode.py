@@ -1,7 +1,6 @@
 """Login by an OpenID Connect ID token (mode IDToken; identity-instrument.md 2.2).
 
-The client commits to the hash of its token, then shows the token. A token logs in once, ever: its hash is recorded by
-a write that must be the first (OI-07).
+The client commits to the hash of its token, then shows the token, which logs in once (`enclave.login.oidc_proof`).
 """
 
 import hmac
@@ -11,33 +10,29 @@ from typing import Final
 from attestation.lru import Lru
 from enclave.auth_key import Key
 from enclave.clock import TrustedClock
-from enclave.config import OidcClient, Scope
+from enclave.config import Scope
 from enclave.errors import Refusal
 from enclave.identity import Identity
 from enclave.login.commitments import Commitment, CommitmentKey, Commitments
-from enclave.login.id_token import VerifiedIdToken, token_handle, verify_id_token
-from enclave.login.issuers import find_client, normalize_issuer
-from enclave.login.jwks import KeySets
+from enclave.login.id_token import token_handle
 from enclave.login.modes import LoginRequest, LoginStarted
-from enclave.records import Conflict, Records
+from enclave.login.oidc_proof import REUSED, OidcProofs, require_client
 from protocol import errors, limits
 
 MODE: Final = "IDToken"
 _HANDLE: Final = re.compile(r"0x[0-9a-f]{64}\Z")
 _EXP: Final = re.compile(r"[0-9]{1,12}\Z")
-_REUSED: Final = "cannot reuse an old ID token"
 _REMEMBERED: Final = 10_000
 
 
 class IdTokenMode:
     """Implements `LoginMode`."""
 
-    def __init__(self, clock: TrustedClock, commitments: Commitments, records: Records, key_sets: KeySets) -> None:
+    def __init__(self, clock: TrustedClock, commitments: Commitments, proofs: OidcProofs) -> None:
         self._clock = clock
         self._commitments = commitments
-        self._records = records
-        self._key_sets = key_sets
-        # Saves the user a round trip; what decides is the record written by `_consume`.
+        self._proofs = proofs
+        # Saves the user a round trip; what decides is the record of used tokens.
         self._used: Lru[str, bool] = Lru(_REMEMBERED)
 
     def normalize_verifier(self, verifier: str) -> str:
@@ -57,7 +52,7 @@ class IdTokenMode:
             raise Refusal(errors.PROOF_VERIFICATION_FAILED, "token expired")
         key = self._key(request.scope, handle, request.auth_key)
         if self._used.get(handle) or self._commitments.live_for(key, now_ms):
-            raise Refusal(errors.INVALID_REQUEST, _REUSED)
+            raise Refusal(errors.INVALID_REQUEST, REUSED)
         lifetime_s = min(expires_s - now_s, limits.MAX_ID_TOKEN_LIFETIME_S)
         metadata = dict(request.metadata)
         commitment = Commitment(key, handle, now_ms + lifetime_s * 1000, signer=request.signer, metadata=metadata)
@@ -69,38 +64,19 @@ class IdTokenMode:
         if not hmac.compare_digest(token_handle(answer).encode(), commitment.handle.encode()):
             raise Refusal(errors.PROOF_VERIFICATION_FAILED, "invalid token hash")
         metadata = commitment.metadata
-        token = await verify_id_token(
-            answer,
-            self._client(scope, metadata["iss"], metadata["aud"]),
-            self._key_sets,
-            now_s=self._clock.now_s(),
-            expected_exp=int(metadata["exp"]),
+        client = require_client(scope, metadata["iss"], metadata["aud"])
+        identity = await self._proofs.prove(
+            answer, client, scope.scope, commitment.key.auth_key, expected_exp=int(metadata["exp"])
         )
-        await self._consume(token)
         self._used.put(commitment.handle, True)
-        return Identity("OIDC", token.issuer, token.subject, token.email)
-
-    async def _consume(self, token: VerifiedIdToken) -> None:
-        key = self._records.key("token", token.token_hash)
-        try:
-            await self._records.save(self._records.change(key, 0, token.expires_s))
-        except Conflict:
-            raise Refusal(errors.INVALID_REQUEST, _REUSED) from None
+        return identity
 
     def _require_metadata(self, request: LoginRequest) -> int:
         metadata = request.metadata
         if metadata.keys() != {"iss", "aud", "exp"} or not _EXP.match(metadata["exp"]):
             raise Refusal(errors.INVALID_REQUEST, "extract metadata: metadata must contain iss, aud, and exp")
-        if not normalize_issuer(metadata["iss"]).startswith("https://"):
-            raise Refusal(errors.INVALID_REQUEST, "extract metadata: issuer must be https")
-        self._client(request.scope, metadata["iss"], metadata["aud"])
+        require_client(request.scope, metadata["iss"], metadata["aud"])
         return int(metadata["exp"])
-
-    def _client(self, scope: Scope, issuer: str, audience: str) -> OidcClient:
-        client = find_client(scope.oidc, issuer, audience)
-        if client is None:
-            raise Refusal(errors.INVALID_REQUEST, "extract metadata: issuer or audience is not accepted")
-        return client
 
     def _key(self, scope: Scope, handle: str, auth_key: Key) -> CommitmentKey:
         return CommitmentKey(scope.scope, MODE, "OIDC", handle, auth_key)

@@ -1,8 +1,8 @@
 """The key sets of identity providers, fetched over TLS that ends here and kept for a while (OI-09 to OI-12).
 
-A set is kept under issuer and key hosts of a configured client, so there are never more sets than the measured
-configuration has clients, and one scope's key hosts say nothing about another's. Metadata is not kept: it is fetched
-anew with each set.
+A set is kept under issuer, key hosts and token endpoint of a configured client, so there are never more sets than the
+measured configuration has clients, and what one scope accepts says nothing about another. Metadata is not kept: it is
+fetched anew with each set.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ class KeySets:
         self._egress = egress
         self._tls_context = tls_context
         self._monotonic_ms = monotonic_ms
-        self._kept: dict[tuple[str, tuple[str, ...]], _Kept] = {}
+        self._kept: dict[tuple[str, tuple[str, ...], str], _Kept] = {}
 
     async def key(self, client: OidcClient, kid: str) -> ProviderKey:
         """The issuer's key of that name.
@@ -51,7 +51,7 @@ class KeySets:
         `Refusal`: PROOF_VERIFICATION_FAILED when the issuer publishes no such key; IDENTITY_PROVIDER_ERROR with the
         code of the failure when its keys cannot be had.
         """
-        kept = self._kept.setdefault((client.issuer, client.key_hosts), _Kept())
+        kept = self._kept.setdefault((client.issuer, client.key_hosts, client.token_endpoint), _Kept())
         if self._needs_refresh(kept, kid):
             await self._refresh(client, kept)
         if self._age_ms(kept.fetched_ms) <= limits.KEY_SET_MAX_STALE_S * 1000 and kid in kept.keys:

@@ -7,11 +7,9 @@ signer goes to that wallet's address; the address itself is shown only to a devi
 from collections.abc import Callable
 from typing import Final
 
-from enclave.accounts import Account, Accounts
-from enclave.auth_key import Key, parse_key_text
+from enclave.auth_key import parse_key_text
 from enclave.clock import TrustedClock
 from enclave.config import Limits, Scope
-from enclave.devices import Devices
 from enclave.errors import MailError, Refusal
 from enclave.identity import Identity, email_identity
 from enclave.login import otp
@@ -19,6 +17,7 @@ from enclave.login.commitments import Commitment, CommitmentKey, Commitments
 from enclave.login.login_mail import compose_login_mail
 from enclave.login.mail_limits import MailLimits
 from enclave.login.modes import LoginRequest, LoginStarted
+from enclave.login.proven import Proven
 from enclave.ports import Mailer
 from protocol import errors, limits
 
@@ -33,16 +32,14 @@ class OtpMode:
         settings: Limits,
         clock: TrustedClock,
         commitments: Commitments,
-        accounts: Accounts,
-        devices: Devices,
+        proven: Proven,
         mailer: Mailer,
         random: Callable[[int], bytes],
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._commitments = commitments
-        self._accounts = accounts
-        self._devices = devices
+        self._proven = proven
         self._mailer = mailer
         self._random = random
         self._mail_limits = MailLimits(settings)
@@ -62,7 +59,7 @@ class OtpMode:
         if request.identity_type != "Email" or not request.scope.email_login:
             raise Refusal(errors.INVALID_REQUEST, f"unsupported identity type: {request.identity_type}")
         recipient, verifier = await self._recipient(request)
-        known = await self._knows(request.scope, request.auth_key, recipient)
+        known = await self._proven.identity(request.scope.scope, request.auth_key, email_identity(recipient))
         key = CommitmentKey(request.scope.scope, MODE, request.identity_type, verifier, request.auth_key)
         now_ms = self._clock.monotonic_ms()
         if not known and self._commitments.live_for(key, now_ms) >= limits.MAX_COMMITMENTS_PER_IDENTITY:
@@ -93,22 +90,8 @@ class OtpMode:
         if request.signer is None:
             address = otp.normalize_email(request.handle)
             return address, address
-        account = await self._account(request.scope, request.signer)
-        if account.identity.kind != "Email":
-            raise Refusal(errors.DATA_INTEGRITY_ERROR)
+        account = await self._proven.require_account(request.scope.scope, request.signer, "Email")
         return account.identity.subject, str(request.signer)
-
-    async def _account(self, scope: Scope, signer: Key) -> Account:
-        account = await self._accounts.find_by_address(scope.scope, signer.address)
-        if account is None:
-            raise Refusal(errors.INVALID_REQUEST, "signer not found")
-        return account
-
-    async def _knows(self, scope: Scope, auth_key: Key, address: str) -> bool:
-        """Whether this very auth key has logged in as the owner of `address` before."""
-        device = await self._devices.load(scope.scope, auth_key)
-        account = self._accounts.key(scope.scope, email_identity(address))
-        return device is not None and device.login is not None and device.login.account_id == account.id
 
     async def _send(self, request: LoginRequest, commitment: Commitment, code: str) -> None:
         message = compose_login_mail(

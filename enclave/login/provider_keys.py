@@ -37,15 +37,18 @@ def parse_discovery(body: bytes, client: OidcClient) -> HttpsUrl:
     """Where the key set lies, from the provider's metadata.
 
     `ProviderAnswerError`: `provider-json`, `provider-issuer` (names another issuer), `provider-jwks-uri` (not https, or
-    neither on the issuer's host nor on one of `client.key_hosts`).
+    neither on the issuer's host nor on one of `client.key_hosts`), `provider-token-endpoint` (not the configured one).
     """
-    match _parse_object(body):
+    metadata = _parse_object(body)
+    match metadata:
         case {"issuer": str(issuer), "jwks_uri": str(jwks_uri)}:
             pass
         case _:
             raise ProviderAnswerError("provider-json")
     if normalize_issuer(issuer) != normalize_issuer(client.issuer):
         raise ProviderAnswerError("provider-issuer")
+    if client.token_endpoint and metadata.get("token_endpoint") != client.token_endpoint:
+        raise ProviderAnswerError("provider-token-endpoint")
     url = parse_https_url(jwks_uri)
     if url is None or (url.host, url.port) not in _key_origins(client):
         raise ProviderAnswerError("provider-jwks-uri")
