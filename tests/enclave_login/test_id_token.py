@@ -1,11 +1,15 @@
 """ID tokens: a correct one always passes, and each way to bend one is refused (OI-01 to OI-08, OI-13)."""
 
+import ast
 import asyncio
 import base64
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -433,3 +437,20 @@ def test_any_signed_claims_give_an_identity_or_a_refusal(signing_keys: SigningKe
         return
     assert verified.issuer == ISSUER
     assert verified.subject == (CLAIMS | claims)["sub"]
+
+
+def test_unverified_members_choose_a_key_and_nothing_else() -> None:
+    """OI-14: what was read before the signature is called so, has two members, and is asked for nothing else."""
+    source = Path(id_token.__file__).read_text()
+    functions = [
+        node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
+    readers = {
+        function.name
+        for function in functions
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_parse_members"
+    }
+    assert readers == {"_parse_unverified_header", "_verify_signature"}
+    asked = re.findall(r"\bunverified\.(\w+)", source)
+    assert set(asked) == {"algorithm", "kid"} == {field.name for field in fields(id_token._UnverifiedHeader)}

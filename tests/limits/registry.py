@@ -49,6 +49,8 @@ CHANNEL: Final = "tests/attestation_channel/test_channel_format.py"
 CHANNEL_KEYS: Final = "tests/attestation_channel/test_channel_enclave.py"
 CLI: Final = "tests/attestation/test_nitro_attest.py"
 ID_TOKEN: Final = "tests/enclave_login/test_id_token.py"
+AUTH_CODE: Final = "tests/enclave_login/test_auth_code.py"
+TOKEN_ENDPOINT: Final = "tests/enclave_login/test_token_endpoint.py"
 KEY_SETS: Final = "tests/enclave_login/test_key_sets.py"
 PROVIDER_KEYS: Final = "tests/enclave_login/test_provider_keys.py"
 
@@ -201,6 +203,9 @@ COVERED: Final[dict[str, str | tuple[str, str]]] = {
     ),
     "MAX_FETCHED_BODY_BYTES": f"{CLI}::test_what_cannot_be_read_is_neither_verified_nor_refused",
     "FETCH_DEADLINE_S": f"{CLI}::test_server_that_drips_is_left_at_the_deadline",
+    "CODE_LOGIN_S": f"{AUTH_CODE}::test_login_by_code_lives_for_a_while",
+    "MAX_AUTHORIZATION_CODE_CHARS": f"{AUTH_CODE}::test_code_at_the_cap_is_sent_and_one_character_more_is_not",
+    "MAX_TOKEN_REPLY_BYTES": f"{TOKEN_ENDPOINT}::test_answer_at_the_cap_passes_and_one_byte_more_is_refused",
     "MAX_JWKS_BYTES": f"{KEY_SETS}::test_body_at_the_cap_passes_and_one_byte_more_is_refused",
     "MAX_JWKS_KEYS": f"{PROVIDER_KEYS}::test_number_of_keys_is_capped",
     "MAX_JWT_BYTES": f"{ID_TOKEN}::test_token_at_the_cap_passes_and_one_character_more_is_refused",
