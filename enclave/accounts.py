@@ -1,54 +1,33 @@
-"""Accounts: one sealed record for each identity in a scope, holding the wallet's shares and the list of device keys.
+"""Accounts in the store: found by a login or a wallet's address, made at first login, changed one change at a time.
 
-An account is created at first login by a write that demands "no record yet", so concurrent first logins get one wallet
-(the loser reads the winner's), and "not found" is never enough to make a second one (RB-02).
+First login writes the login's slot and the account together, on the condition that neither exists: concurrent first
+logins get one wallet (the loser reads the winner's), and "not found" is never enough to make a second one (RB-02).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Final
+from weakref import WeakValueDictionary
 
 from attestation.lru import Lru
 from attestation.session import identity_hash
 from enclave import curve
+from enclave.account import Account, LoginSlot, is_deleted, read_account, read_slot
 from enclave.errors import Refusal
-from enclave.identity import Identity, read_identity
+from enclave.identity import Identity
 from enclave.records import Change, Conflict, Record, Records
 from enclave.secret import Secret
 from enclave.sessions import VerifiedSession
-from enclave.shards import Owner, Shards, ShardSet, read_shard_set
+from enclave.shards import Owner, Shards
 from protocol import errors, limits
 from protocol.services import RecordKey
 
 _CACHED_ACCOUNTS: Final = 10_000  # public parts and sealed shares
+_TRIES: Final = 8  # against other workers; changes of one worker wait for each other
 
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """An opened account record. `address` is the wallet's, lower case; `devices` are `keyType:address` texts."""
-
-    key: RecordKey
-    version: int
-    scope: str
-    identity: Identity
-    salt: bytes
-    address: str
-    shards: ShardSet
-    devices: tuple[str, ...]
-    identity_hash: bytes = field(init=False)
-    """The subject of this account's session attestations: a salted hash, 32 bytes."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "identity_hash", identity_hash(self.salt, self.scope, self.identity.text))
-
-    @property
-    def owner(self) -> Owner:
-        """What the wallet's shares are bound to."""
-        return Owner("wallet", self.scope, self.key.id, self.identity_hash)
-
-    def body(self) -> list[Any]:
-        """What the record keeps."""
-        return [self.scope, self.identity.body(), self.address, self.shards.body(), list(self.devices)]
+Alter = Callable[[Account], Account]
+Evict = Callable[[str], Awaitable[object]]
 
 
 class Accounts:
@@ -60,121 +39,164 @@ class Accounts:
         """`shape` is (threshold, count) of the holders."""
         self._records = records
         self._shards = shards
-        self._threshold, self._count = shape
+        self._shape = shape
         self._random = random
         self._cache: Lru[bytes, Account] = Lru(_CACHED_ACCOUNTS)
+        self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
 
-    def key(self, scope: str, identity: Identity) -> RecordKey:
-        """Where the account of `identity` in `scope` lies."""
-        return self._records.key("account", scope, identity.text)
+    async def find_or_create(self, scope: str, identity: Identity, *, anew: bool = False) -> Account:
+        """The account that a login leads to, created with a fresh wallet at first login.
 
-    async def find_or_create(self, scope: str, identity: Identity) -> Account:
-        """The account, created with a fresh wallet at first login."""
-        key = self.key(scope, identity)
-        [record] = await self._records.load(key)
-        if record is None:
-            account = await self._new(key, scope, identity)
-            index = self._records.change(self._address_key(scope, account.address), 0, [key.id])
+        A closed login is ACCOUNT_CLOSED; with `anew` it gets a fresh wallet, because its owner has asked for one.
+        """
+        for _ in range(_TRIES):
+            slot = await self.slot(scope, identity)
+            if slot is not None and slot.account_id is not None:
+                account = await self._fetch(RecordKey("account", slot.account_id))
+                if account is None or not account.has(identity):  # one of the two records is an old one
+                    raise Refusal(errors.STALE_RECORD)
+                return self._remember(await self._renewed(account))
+            if slot is not None and not anew:
+                raise Refusal(errors.ACCOUNT_CLOSED)
+            account = await self._new(scope, identity)
+            created = Change(account.key, 0, account.version, account.body())
             try:
-                await self._records.save(Change(key, 0, account.version, account.body()), index)
-                return self._remember(account)
+                await self._records.save(created, self.point(slot, scope, identity, account.key.id))
             except Conflict:  # a concurrent first login won; its wallet is the wallet
-                [record] = await self._records.load(key)
-            if record is None:  # the store says "not there", and yet there is something in the way
-                raise Refusal(errors.STALE_RECORD)
-        return self._remember(await self._mended(self._read(record)))
+                continue
+            return self._remember(account)
+        raise Refusal(errors.STALE_RECORD)  # the store says "not there", and yet there is something in the way
 
     async def load(self, key: RecordKey) -> Account | None:
-        """The account at `key`, or None. Answered from the cache: what it shows (shares, address) never goes stale."""
+        """The account at `key`; None if there is none or it was deleted. Changes of this worker show at once."""
         cached = self._cache.get(key.id)
         if cached is not None:
             return cached
-        [record] = await self._records.load(key)
-        return None if record is None else self._remember(self._read(record))
+        account = await self._fetch(key)
+        return None if account is None else self._remember(account)
 
     async def find_by_address(self, scope: str, address: str) -> Account | None:
         """The account whose wallet has `address` (lower case) in `scope`, or None."""
-        [index] = await self._records.load(self._address_key(scope, address))
-        if index is None:
-            return None
-        match index.body:
-            case [bytes(id_)]:
-                account = await self.load(RecordKey("account", id_))
-                if account is not None and account.address == address and account.scope == scope:
-                    return account
+        account = await self.load(self._key(scope, address))
+        if account is None or (account.address, account.scope) == (address, scope):
+            return account
         raise Refusal(errors.DATA_INTEGRITY_ERROR)
 
-    async def add_device(self, account: Account, device: str) -> Account:
-        """The account with `device` in its list; the oldest leaves when the list is full."""
-        while device not in account.devices:
-            devices = (*account.devices, device)[-limits.MAX_DEVICES_PER_ACCOUNT :]
-            changed = replace(account, devices=devices, version=self._records.next_version(account.version))
-            self._cache.drop(account.key.id)
-            try:
-                await self._save(account, changed)
-            except Conflict:
-                current = await self.load(account.key)
-                if current is None or current.version <= account.version:  # a newer one must be in the way
-                    raise Refusal(errors.STALE_RECORD) from None
-                account = current
-                continue
-            return self._remember(changed)
-        return account
+    async def slot(self, scope: str, identity: Identity) -> LoginSlot | None:
+        """Where a login leads, or None if it never led anywhere."""
+        [record] = await self._records.load(self._slot_key(scope, identity))
+        return None if record is None else read_slot(record.version, record.body, scope, identity)
+
+    def point(self, slot: LoginSlot | None, scope: str, identity: Identity, account_id: bytes | None) -> Change:
+        """The write that makes a login lead to `account_id`, or closes it, in place of what `slot` says."""
+        pointed = LoginSlot(0 if slot is None else slot.version, scope, identity, account_id)
+        return self._records.change(self._slot_key(scope, identity), pointed.version, pointed.body())
+
+    def subject(self, account_id: bytes, scope: str, identity: Identity) -> bytes:
+        """What a login as `identity` in that account has as its subject; nothing is looked up."""
+        return identity_hash(self._records.salt(RecordKey("account", account_id)), scope, identity.text)
+
+    async def change(
+        self, key: RecordKey, alter: Alter, *, also: Sequence[Change] = (), evict: Evict | None = None
+    ) -> Account:
+        """The account after `alter`, written together with `also`, or none of it. `alter` may refuse, or return what
+        it was given when there is nothing to do. `evict` ends each device that leaves the list, before the list says
+        so. SIGNER_NOT_FOUND, STALE_RECORD, or `Conflict` if `also` is outdated.
+        """
+        lock = self._locks.setdefault(key.id, asyncio.Lock())
+        async with lock:
+            for _ in range(_TRIES):
+                account = await self._fetch(key)
+                if account is None:
+                    raise Refusal(errors.SIGNER_NOT_FOUND)
+                altered = alter(account)
+                if altered is account:
+                    return self._remember(account)
+                if evict is not None:
+                    for device in (device for device in account.devices if device not in altered.devices):
+                        await evict(device)
+                altered = replace(altered, version=self._records.next_version(account.version))
+                try:
+                    await self.write(account, Change(key, account.version, altered.version, altered.body()), *also)
+                except Conflict:
+                    if also:  # may be what it was about: the caller has to look again
+                        raise
+                    continue
+                return self._remember(altered)
+        raise Refusal(errors.BUSY)
+
+    async def write(self, account: Account, *changes: Change) -> None:
+        """Save `changes` of `account`'s records. Whatever comes of it, the old view is not used again."""
+        self._cache.drop(account.key.id)
+        try:
+            await self._records.save(*changes)
+        finally:
+            self._cache.drop(account.key.id)  # somebody may have read it meanwhile
+
+    async def add_device(self, account: Account, device: str, evict: Evict) -> Account:
+        """The account with `device` in its list. When the list is full the oldest leaves, and `evict` ends it."""
+        if device in account.devices:
+            return account
+
+        def added(current: Account) -> Account:
+            if device in current.devices:
+                return current
+            return replace(current, devices=(*current.devices, device)[-limits.MAX_DEVICES_PER_ACCOUNT :])
+
+        return await self.change(account.key, added, evict=evict)
 
     async def open_wallet(self, session: VerifiedSession, account: Account) -> Secret:
-        """The wallet key, for one signature: wipe it at once. SESSION_MISMATCH unless it is the session's."""
-        if session.scope != account.scope or session.identity_hash != account.identity_hash:
+        """The wallet key, for one signature: wipe it at once. SESSION_MISMATCH unless it is the session's, and
+        ACCOUNT_FROZEN; what was changed since `account` was loaded counts.
+        """
+        current = await self.load(account.key)
+        if current is None or session.scope != current.scope or current.login(session.identity_hash) is None:
             raise Refusal(errors.SESSION_MISMATCH)
-        return await self._shards.open(account.shards, account.owner)
+        current.require_active(self._records.now_s())
+        return await self._shards.open(current.shards, current.owner)
 
-    async def _new(self, key: RecordKey, scope: str, identity: Identity) -> Account:
+    async def _fetch(self, key: RecordKey) -> Account | None:
+        [record] = await self._records.load(key)
+        return None if record is None or is_deleted(record.body) else self._read(record)
+
+    async def _new(self, scope: str, identity: Identity) -> Account:
         with curve.random_scalar(self._random) as scalar:
             address = curve.address(curve.public_key(scalar))
+            key = self._key(scope, address)
             salt = self._records.salt(key)
-            owner = Owner("wallet", scope, key.id, identity_hash(salt, scope, identity.text))
             version = self._records.next_version(0)
+            owner = Owner("wallet", scope, key.id, identity_hash(salt, scope, identity.text))
             shards = await self._shards.split(scalar, owner, version)
-        return Account(key, version, scope, identity, salt, address, shards, ())
+        return Account(key, version, scope, address, salt, identity, shards, (identity,), ())
 
-    async def _mended(self, account: Account) -> Account:
+    async def _renewed(self, account: Account) -> Account:
+        """With the shares that a holder has missed."""
         version = self._records.next_version(account.version)
         shards = await self._shards.mend(account.shards, account.owner, version)
         if shards is account.shards:
             return account
         mended = replace(account, shards=shards, version=version)
         try:
-            await self._save(account, mended)
+            await self.write(account, Change(account.key, account.version, version, mended.body()))
         except Conflict:  # somebody else mended or enrolled a device; theirs is as good
             return account
         return mended
 
-    async def _save(self, account: Account, changed: Account) -> None:
-        await self._records.save(Change(account.key, account.version, changed.version, changed.body()))
-
     def _remember(self, account: Account) -> Account:
+        known = self._cache.get(account.key.id)
+        if known is not None and known.version > account.version:
+            return known
         self._cache.put(account.key.id, account)
         return account
 
-    def _address_key(self, scope: str, address: str) -> RecordKey:
-        return self._records.key("address", scope, address)
+    def _key(self, scope: str, address: str) -> RecordKey:
+        return self._records.key("account", scope, address)
+
+    def _slot_key(self, scope: str, identity: Identity) -> RecordKey:
+        return self._records.key("login", scope, identity.text)
 
     def _read(self, record: Record) -> Account:
-        match record.body:
-            case [str(scope), identity, str(address), shards, list(devices)] if _all_text(devices):
-                account = Account(
-                    key=record.key,
-                    version=record.version,
-                    scope=scope,
-                    identity=read_identity(identity),
-                    salt=self._records.salt(record.key),
-                    address=address,
-                    shards=read_shard_set(shards, threshold=self._threshold, count=self._count),
-                    devices=tuple(devices),
-                )
-                if account.key == self.key(scope, account.identity):
-                    return account
-        raise Refusal(errors.DATA_INTEGRITY_ERROR)
-
-
-def _all_text(values: list[Any]) -> bool:
-    return all(type(value) is str for value in values)
+        account = read_account(record.key, record.version, record.body, shape=self._shape, salt=self._records.salt)
+        if account.key != self._key(account.scope, account.address):
+            raise Refusal(errors.DATA_INTEGRITY_ERROR)
+        return account

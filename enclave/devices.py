@@ -20,7 +20,10 @@ _CACHED_DEVICES: Final = 10_000  # opened records, no secrets in them
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A completed login of a device key: whose it is, how and when it was proven, and until when it counts."""
+    """A completed login of a device key: whose it is, how and when it was proven, and until when it counts.
+
+    `subject` is the account's word for the identity that was proven (`Account.subject`).
+    """
 
     account_id: bytes
     address: str
@@ -28,6 +31,7 @@ class Login:
     auth_time_s: int
     expires_s: int
     epoch: bytes
+    subject: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,8 @@ class Device:
         login = None
         if self.login is not None:
             known = self.login
-            login = [known.account_id, known.address, known.method, known.auth_time_s, known.expires_s, known.epoch]
+            login = [known.account_id, known.address, known.method, known.auth_time_s, known.expires_s]
+            login += [known.epoch, known.subject]
         sessions = [[s.cti, s.origin, s.attestation, s.expires_s, s.revoked] for s in self.sessions]
         return [self.scope, self.auth_key, login, sessions]
 
@@ -116,6 +121,13 @@ class Devices:
 
         return await self._change(scope, auth_key, revoked)
 
+    async def end_login(self, scope: str, auth_key: str, account_id: bytes, subject: bytes | None = None) -> None:
+        """Revoke what `auth_key` holds of an account, or of one login to it; what it holds of others stays."""
+        device = await self.load(scope, auth_key)
+        login = None if device is None else device.login
+        if login is not None and login.account_id == account_id and subject in (None, login.subject):
+            await self.revoke(scope, auth_key, None)
+
     async def _change(self, scope: str, auth_key: Key | str, change: Callable[[Device], Device]) -> Device:
         for _ in range(4):
             device = await self.load(scope, auth_key)
@@ -153,8 +165,8 @@ def _read_login(body: Any) -> Login | None:
     match body:
         case None:
             return None
-        case [bytes(account), str(address), str(method), int(auth_time_s), int(expires_s), bytes(epoch)]:
-            return Login(account, address, method, auth_time_s, expires_s, epoch)
+        case [bytes(account), str(address), str(method), int(auth_time), int(expires), bytes(epoch), bytes(subject)]:
+            return Login(account, address, method, auth_time, expires, epoch, subject)
     raise Refusal(errors.DATA_INTEGRITY_ERROR)
 
 

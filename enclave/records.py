@@ -8,7 +8,7 @@ A version is the trusted time of its write in milliseconds, or one more than the
 this boot has written is newer than everything that an earlier boot wrote, on any branch of history that the host kept.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,9 +18,10 @@ from enclave.ports import Store
 from enclave.secret import Secret
 from protocol import cbor, errors, limits
 from protocol.errors import ProtocolError
-from protocol.services import RecordKey, Write
+from protocol.services import RecordKey, StoredRecord, Write
 
 _FORMAT: Final = "chancery/record/1"
+_READS: Final = 8  # of one record while this worker keeps writing it
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +79,27 @@ class Records:
         return sealing.keyed_hash(self._index_key, "salt", key.table, key.id)[:16]
 
     async def load(self, *keys: RecordKey) -> list[Record | None]:
-        """The current records, in order. `Refusal` STALE_RECORD, DATA_INTEGRITY_ERROR or DATABASE_ERROR."""
-        try:
-            found = await self._store.get(keys)
-        except StoreError:
-            raise Refusal(errors.DATABASE_ERROR) from None
-        records: list[Record | None] = []
-        for key, stored in zip(keys, found, strict=True):
-            version = 0 if stored is None else stored.version
-            if version < self._seen.get(key.id, 0):
+        """The current records, in order. `Refusal` STALE_RECORD, DATA_INTEGRITY_ERROR or DATABASE_ERROR.
+
+        A read that a write of this worker overtook is read again; one that is older than what was known before it was
+        asked for is stale.
+        """
+        for _ in range(_READS):
+            known = [self._seen.get(key.id, 0) for key in keys]
+            try:
+                found = await self._store.get(keys)
+            except StoreError:
+                raise Refusal(errors.DATABASE_ERROR) from None
+            versions = [0 if stored is None else stored.version for stored in found]
+            if any(version < floor for version, floor in zip(versions, known, strict=True)):
                 raise Refusal(errors.STALE_RECORD)
-            records.append(None if stored is None else self._open(key, version, stored.value))
-            if version:
-                self._seen[key.id] = version
-        return records
+            if all(version >= self._seen.get(key.id, 0) for key, version in zip(keys, versions, strict=True)):
+                return [self._take(key, stored) for key, stored in zip(keys, found, strict=True)]
+        raise Refusal(errors.BUSY)
+
+    def now_s(self) -> int:
+        """Trusted time in seconds. `Refusal` CLOCK_UNTRUSTED."""
+        return self._now_ms() // 1000
 
     def next_version(self, expected: int) -> int:
         """The version of a write that replaces version `expected` (0: none). `Refusal` CLOCK_UNTRUSTED."""
@@ -102,10 +110,13 @@ class Records:
         return Change(key, expected, self.next_version(expected), body)
 
     async def save(self, *changes: Change) -> None:
-        """Write all of `changes` or none. `Conflict`, or `Refusal` DATABASE_ERROR.
+        """Write all of `changes` or none. `Conflict`, or `Refusal` DATABASE_ERROR or STALE_RECORD.
 
-        After DATABASE_ERROR it is unknown whether the write happened: callers must not go on with the effect.
+        After DATABASE_ERROR it is unknown whether the write happened: callers must not go on with the effect. A store
+        that agrees to two writes in the place of one version has lied to one of them: the later one is STALE_RECORD.
         """
+        if self._is_overtaken(changes):
+            raise Conflict
         writes = [Write(change.key, change.expected, change.version, self._seal(change)) for change in changes]
         try:
             await self._store.put(writes)
@@ -113,8 +124,20 @@ class Records:
             raise Conflict from None
         except StoreError:
             raise Refusal(errors.DATABASE_ERROR) from None
+        if self._is_overtaken(changes):
+            raise Refusal(errors.STALE_RECORD)
         for change in changes:
             self._seen[change.key.id] = change.version
+
+    def _is_overtaken(self, changes: Iterable[Change]) -> bool:
+        return any(self._seen.get(change.key.id, 0) > change.expected for change in changes)
+
+    def _take(self, key: RecordKey, stored: StoredRecord | None) -> Record | None:
+        if stored is None:
+            return None
+        record = self._open(key, stored.version, stored.value)
+        self._seen[key.id] = stored.version
+        return record
 
     def _seal(self, change: Change) -> bytes:
         with sealing.derive(self._seal_key, change.key.table, change.key.id) as key:

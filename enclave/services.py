@@ -16,6 +16,7 @@ from enclave.login.jwks import KeySets
 from enclave.login.modes import LoginMode
 from enclave.login.oidc_proof import OidcProofs
 from enclave.login.otp_mode import OtpMode
+from enclave.login.proofs import LoginProofs
 from enclave.login.proven import Proven
 from enclave.login.token_endpoint import TokenEndpoint
 from enclave.net.tls import client_context
@@ -41,7 +42,8 @@ def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
     wallets = Wallets(config, clock, accounts, nonces)
     commitments = Commitments()
     modes = _login_modes(parts, records, commitments, Proven(accounts, devices))
-    instrument = IdentityInstrument(config, clock, modes, commitments, accounts, devices, sessions, wallets)
+    proofs = LoginProofs(modes, commitments, clock.monotonic_ms)
+    instrument = IdentityInstrument(config, clock, proofs, accounts, devices, sessions, wallets)
     authorizer = Authorizer(config, clock, devices, sessions)
     session = SessionService(config, clock, authorizer, accounts, devices, sessions, nonces)
     signer = SignerService(authorizer, wallets, parts.second_opinion)

@@ -6,7 +6,8 @@ The nonce is durable before a share is opened (RB-03). The key exists for the ti
 from collections.abc import Awaitable, Callable
 
 from enclave import curve
-from enclave.accounts import Account, Accounts
+from enclave.account import Account
+from enclave.accounts import Accounts
 from enclave.clock import TrustedClock
 from enclave.config import Config, Right
 from enclave.devices import Login
@@ -41,7 +42,7 @@ class Wallets:
         first: Callable[[], Awaitable[None]] = nothing,
     ) -> bytes:
         """`r || s || v` (65 bytes, low-S, v 27 or 28) over `digest`. RIGHT_NOT_GRANTED, PRECONDITION_FAILED,
-        USAGE_LIMIT_EXCEEDED, SIGNER_NOT_FOUND, HOLDERS_UNAVAILABLE.
+        USAGE_LIMIT_EXCEEDED, SIGNER_NOT_FOUND, ACCOUNT_FROZEN, HOLDERS_UNAVAILABLE.
 
         `first` makes durable what must be known before the signature exists; it runs once the nonce is spent.
         """
@@ -49,6 +50,7 @@ class Wallets:
         if scope is None or right not in scope.rights:
             raise Refusal(errors.RIGHT_NOT_GRANTED)
         account = await self._account(login)
+        account.require_active(self._clock.now_s())
         await self._nonces.consume(session.scope, session.auth_key, nonce, self._clock.monotonic_ms())
         await first()
         with await self._accounts.open_wallet(session, account) as key:

@@ -76,6 +76,15 @@ CHANNEL_KEY_UNKNOWN: Final = ErrorCode("ChannelKeyUnknown", 7316, 409, "The chan
 CHANNEL_UNOPENED: Final = ErrorCode("ChannelUnopened", 7317, 400, "The sealed request could not be opened")
 CHANNEL_REPLAYED: Final = ErrorCode("ChannelReplayed", 7318, 409, "The sealed request was opened before")
 
+ACCOUNT_FROZEN: Final = ErrorCode("AccountFrozen", 7330, 403, "The account is frozen")
+ACCOUNT_CLOSED: Final = ErrorCode(
+    "AccountClosed", 7331, 410, "This login was taken off its account, or deleted with it"
+)
+LOGIN_TAKEN: Final = ErrorCode("LoginTaken", 7332, 409, "The login leads to another account")
+LAST_LOGIN: Final = ErrorCode("LastLogin", 7333, 409, "It is the last login of the account")
+LOGIN_NOT_FRESH: Final = ErrorCode("LoginNotFresh", 7334, 401, "Log in again first")
+NOT_DUE: Final = ErrorCode("NotDue", 7335, 409, "The waiting time is not over")
+
 TABLE: Final[tuple[ErrorCode, ...]] = tuple(value for value in globals().values() if isinstance(value, ErrorCode))
 
 

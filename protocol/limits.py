@@ -53,6 +53,7 @@ MAX_COMMITMENTS_PER_IDENTITY: Final = 3
 CODE_LOGIN_S: Final = 900  # from the challenge, over the provider's pages, to its code
 MAX_SESSIONS_PER_DEVICE: Final = 8
 MAX_DEVICES_PER_ACCOUNT: Final = 32
+MAX_LOGINS_PER_ACCOUNT: Final = 8
 
 # --- what is signed (SE-12, SE-13) ---
 MAX_MESSAGE_BYTES: Final = 32 * KIB

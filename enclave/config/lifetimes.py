@@ -26,4 +26,8 @@ class Limits(Measured, frozen=True, kw_only=True):
     request_window_s: Annotated[int, msgspec.Meta(ge=1, le=600)] = 120
     channel_key_s: Annotated[int, msgspec.Meta(ge=60, le=86_400)] = 14_400
     """How long a channel key is handed out; what was sealed to it opens for twice as long (CH-03)."""
+    fresh_login_s: Annotated[int, msgspec.Meta(ge=30, le=3600)] = 300
+    """How long after a login its device may change who else gets in."""
+    account_delay_s: Annotated[int, msgspec.Meta(ge=1, le=2_592_000)] = 86_400
+    """How long a frozen account stays frozen after somebody asked for the end of it, and before it can be deleted."""
     clock_skew_ms: Annotated[int, msgspec.Meta(ge=100, le=60_000)] = 5000

@@ -48,8 +48,8 @@ class CodeLogins:
         """File a commitment under `handle`, and under the signer that the request names, if any."""
         hint, also = "", None
         if request.signer is not None:
-            account = await self.proven.require_account(request.scope.scope, request.signer, "OIDC")
-            hint = await self.proven.hint(request.scope.scope, request.auth_key, account)
+            login = await self.proven.require_login(request.scope.scope, request.signer, "OIDC")
+            hint = await self.proven.hint(request.scope.scope, request.auth_key, login)
             also = _key(mode, request.scope, str(request.signer), request.auth_key)
         now_ms = self.clock.monotonic_ms()
         commitment = Commitment(

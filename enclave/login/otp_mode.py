@@ -90,8 +90,8 @@ class OtpMode:
         if request.signer is None:
             address = otp.normalize_email(request.handle)
             return address, address
-        account = await self._proven.require_account(request.scope.scope, request.signer, "Email")
-        return account.identity.subject, str(request.signer)
+        login = await self._proven.require_login(request.scope.scope, request.signer, "Email")
+        return login.subject, str(request.signer)
 
     async def _send(self, request: LoginRequest, commitment: Commitment, code: str) -> None:
         message = compose_login_mail(

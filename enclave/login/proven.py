@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 
-from enclave.accounts import Account, Accounts
+from enclave.accounts import Accounts
 from enclave.auth_key import Key
 from enclave.devices import Devices
 from enclave.errors import Refusal
 from enclave.identity import Identity, IdentityKind
 from protocol.errors import DATA_INTEGRITY_ERROR, INVALID_REQUEST
-from protocol.services import RecordKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,23 +19,23 @@ class Proven:
 
     async def identity(self, scope: str, auth_key: Key, identity: Identity) -> bool:
         """Whether `auth_key` has logged in as `identity` in `scope`. Costs the same whether the identity is known."""
-        return await self._account(scope, auth_key, self.accounts.key(scope, identity))
+        device = await self.devices.load(scope, auth_key)
+        if device is None or device.login is None:
+            return False
+        return device.login.subject == self.accounts.subject(device.login.account_id, scope, identity)
 
-    async def require_account(self, scope: str, signer: Key, kind: IdentityKind) -> Account:
-        """The account of a signer that a request names: INVALID_REQUEST without one, DATA_INTEGRITY_ERROR for one of
-        another kind of login.
+    async def require_login(self, scope: str, signer: Key, kind: IdentityKind) -> Identity:
+        """The oldest login of a kind that leads to a signer which a request names: INVALID_REQUEST for an unknown
+        signer, DATA_INTEGRITY_ERROR for one without such a login.
         """
         account = await self.accounts.find_by_address(scope, signer.address)
         if account is None:
             raise Refusal(INVALID_REQUEST, "signer not found")
-        if account.identity.kind != kind:
+        login = account.first_login(kind)
+        if login is None:
             raise Refusal(DATA_INTEGRITY_ERROR)
-        return account
+        return login
 
-    async def hint(self, scope: str, auth_key: Key, account: Account) -> str:
-        """The subject of `account`, for the key that has proven it; empty for everybody else."""
-        return account.identity.subject if await self._account(scope, auth_key, account.key) else ""
-
-    async def _account(self, scope: str, auth_key: Key, key: RecordKey) -> bool:
-        device = await self.devices.load(scope, auth_key)
-        return device is not None and device.login is not None and device.login.account_id == key.id
+    async def hint(self, scope: str, auth_key: Key, identity: Identity) -> str:
+        """The subject of `identity`, for the key that has proven it; empty for everybody else."""
+        return identity.subject if await self.identity(scope, auth_key, identity) else ""

@@ -5,17 +5,18 @@ count only from the auth key that committed, once, with the try counted first; n
 revealed; every request gets an answer.
 """
 
-from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
-from enclave.accounts import Account, Accounts
+from enclave.account import Account
+from enclave.accounts import Accounts
 from enclave.clock import TrustedClock
 from enclave.config import Config, Scope
 from enclave.devices import Devices, Login
 from enclave.errors import Refusal
-from enclave.identity import KINDS, Identity, IdentityKind
-from enclave.login.commitments import Commitment, CommitmentKey, Commitments
-from enclave.login.modes import LoginMode, LoginRequest
+from enclave.identity import KINDS, IdentityKind
+from enclave.login.modes import LoginRequest
+from enclave.login.proofs import LoginAnswer, LoginProofs
 from enclave.rpc import params
 from enclave.rpc.envelope import SignedCall
 from enclave.sessions import Sessions, Subject
@@ -32,8 +33,7 @@ class IdentityInstrument:
         self,
         config: Config,
         clock: TrustedClock,
-        modes: Mapping[str, LoginMode],
-        commitments: Commitments,
+        proofs: LoginProofs,
         accounts: Accounts,
         devices: Devices,
         sessions: Sessions,
@@ -41,8 +41,7 @@ class IdentityInstrument:
     ) -> None:
         self._config = config
         self._clock = clock
-        self._modes = modes
-        self._commitments = commitments
+        self._proofs = proofs
         self._accounts = accounts
         self._devices = devices
         self._sessions = sessions
@@ -61,7 +60,7 @@ class IdentityInstrument:
             handle=params.text(call.params, "handle"),
             metadata=params.metadata(call.params),
         )
-        started = await self._mode(auth_mode).commit(request)
+        started = await self._proofs.mode(auth_mode).commit(request)
         return {"verifier": started.verifier, "loginHint": started.login_hint, "challenge": started.challenge}
 
     async def complete_auth(self, call: SignedCall) -> dict[str, Any]:
@@ -75,16 +74,15 @@ class IdentityInstrument:
         verifier = params.text(call.params, "verifier", max_bytes=limits.MAX_VERIFIER_BYTES)
         answer = params.text(call.params, "answer", max_bytes=limits.MAX_ANSWER_BYTES)
         lifetime_s = params.lifetime_s(call.params, self._config)
+        anew = params.flag(call.params, "newWallet")
         if signer_type != "Ethereum_Secp256k1":
             raise Refusal(errors.INVALID_REQUEST, "signer key type must be Ethereum_Secp256k1")
-        mode = self._mode(auth_mode)
-        key = CommitmentKey(scope.scope, auth_mode, identity_type, mode.normalize_verifier(verifier), call.auth_key)
-        commitment = self._commitments.start_attempt(key, self._clock.monotonic_ms())
-        identity = await self._prove(mode, commitment, answer, scope)
-        account = await self._accounts.find_or_create(scope.scope, identity)
-        if commitment.signer is not None and commitment.signer.address != account.address:
+        named = LoginAnswer(identity_type, auth_mode, verifier, answer)
+        identity, signer = await self._proofs.prove(scope, call.auth_key, named)
+        account = await self._accounts.find_or_create(scope.scope, identity, anew=anew)
+        if signer is not None and signer.address != account.address:
             raise Refusal(errors.SIGNER_NOT_FOUND, "the login belongs to another signer")
-        await self._enrol(call, scope, account, auth_mode, lifetime_s)
+        await self._enrol(call, scope, account, account.subject(identity), auth_mode, lifetime_s)
         return {"signer": {"keyType": "Ethereum_Secp256k1", "address": account.address}, "identity": identity.wire()}
 
     async def sign(self, call: SignedCall) -> dict[str, str]:
@@ -100,32 +98,17 @@ class IdentityInstrument:
         signature = await self._wallets.sign(session, login, digest, right="sign_digest", nonce=nonce)
         return {"signature": "0x" + signature.hex()}
 
-    async def _prove(self, mode: LoginMode, commitment: Commitment, answer: str, scope: Scope) -> Identity:
-        try:
-            identity = await mode.complete(commitment, answer, scope)
-        except Refusal as refusal:
-            if refusal.error is errors.IDENTITY_PROVIDER_ERROR:
-                commitment.attempts -= 1  # the provider's trouble is not the user's try
-            elif refusal.error is errors.ANSWER_INCORRECT and commitment.attempts >= limits.MAX_OTP_ATTEMPTS:
-                raise Refusal(errors.TOO_MANY_ATTEMPTS) from None
-            raise
-        self._commitments.consume(commitment)
-        return identity
-
-    async def _enrol(self, call: SignedCall, scope: Scope, account: Account, method: str, lifetime_s: int) -> None:
-        now_s = self._clock.now_s()
-        login = Login(account.key.id, account.address, method, now_s, now_s + lifetime_s, self._sessions.epoch)
-        subject = Subject(account.identity_hash, scope.scope, call.auth_key, call.public_key)
+    async def _enrol(
+        self, call: SignedCall, scope: Scope, account: Account, proven: bytes, method: str, lifetime_s: int
+    ) -> None:
+        now_s, epoch = self._clock.now_s(), self._sessions.epoch
+        login = Login(account.key.id, account.address, method, now_s, now_s + lifetime_s, epoch, proven)
+        subject = Subject(proven, scope.scope, call.auth_key, call.public_key)
         # A lifetime of 0 is a login that has ended already; it has no session.
         sessions = (self._sessions.issue(subject, scope.origins[0], login, lifetime_s),) if lifetime_s else ()
-        await self._accounts.add_device(account, str(call.auth_key))
+        end_login = partial(self._devices.end_login, scope.scope, account_id=account.key.id)
+        await self._accounts.add_device(account, str(call.auth_key), end_login)
         await self._devices.enrol(scope.scope, call.auth_key, login, sessions)
-
-    def _mode(self, auth_mode: str) -> LoginMode:
-        mode = self._modes.get(auth_mode)
-        if mode is None:
-            raise Refusal(errors.INVALID_REQUEST, f"get auth handler: unknown auth mode: {auth_mode}")
-        return mode
 
 
 def _identity_type(members: dict[str, Any]) -> IdentityKind:

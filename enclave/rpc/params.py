@@ -115,6 +115,14 @@ def lifetime_s(params: dict[str, Any], config: Config) -> int:
     return min(value, config.limits.session_ceiling_s)
 
 
+def flag(params: dict[str, Any], name: str) -> bool:
+    """A boolean member; absent and null are false."""
+    value = params.get(name)
+    if value is not None and type(value) is not bool:
+        undecodable(name)
+    return value is True
+
+
 def scope(call: SignedCall, config: Config) -> Scope:
     """The scope of a call: `params.scope`, else the header that the proxy in front has set."""
     named = call.params.get("scope")

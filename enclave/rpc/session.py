@@ -2,7 +2,8 @@
 
 from typing import Any, Final
 
-from enclave.accounts import Account, Accounts
+from enclave.account import Account
+from enclave.accounts import Accounts
 from enclave.clock import TrustedClock
 from enclave.config import Config
 from enclave.devices import Device, Devices
@@ -49,15 +50,17 @@ class SessionService:
         caller = await self._authorizer.authorize(call, _CREATE)
         lifetime_s = params.lifetime_s(call.params, self._config)
         account = await self._account(caller)
+        account.require_active(self._clock.now_s())
+        identity = account.require_login(caller.login.subject)
         await self._consume(caller)
-        subject = Subject(account.identity_hash, account.scope, call.auth_key, call.public_key)
+        subject = Subject(caller.login.subject, account.scope, call.auth_key, call.public_key)
         session = self._sessions.issue(subject, caller.origin, caller.login, lifetime_s)
         await self._devices.add_session(account.scope, call.auth_key, session, self._clock.now_s())
         return {
             "session": encode_b64u(session.cti),
             "attestation": encode_b64u(session.attestation),
             "expires": session.expires_s,
-            "identity": account.identity.text,
+            "identity": identity.text,
             "salt": encode_b64u(account.salt),
             "signer": account.address,
         }

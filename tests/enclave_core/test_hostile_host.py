@@ -105,7 +105,7 @@ class Schedule:
         self.world.store.rows = dict(self.random.choice(self.snapshots))
 
     async def restore_table(self) -> None:
-        table = self.random.choice(["account", "device", "nonce", "address"])
+        table = self.random.choice(["account", "device", "nonce", "login"])
         old = self.random.choice(self.snapshots)
         rows = self.world.store.rows
         self.world.store.rows = {place: row for place, row in rows.items() if place[0] != table} | {

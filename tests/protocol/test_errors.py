@@ -49,6 +49,12 @@ GOLDEN = {
     "ChannelKeyUnknown": (7316, 409),
     "ChannelUnopened": (7317, 400),
     "ChannelReplayed": (7318, 409),
+    "AccountFrozen": (7330, 403),
+    "AccountClosed": (7331, 410),
+    "LoginTaken": (7332, 409),
+    "LastLogin": (7333, 409),
+    "LoginNotFresh": (7334, 401),
+    "NotDue": (7335, 409),
 }
 
 
