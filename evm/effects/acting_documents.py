@@ -1,0 +1,238 @@
+"""Typed documents by which an account acts: operations, forwarded calls, Safe and Sequence payloads, sales, grants."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from evm.address import ZERO_ADDRESS, Address
+from evm.authorization import Authorization
+from evm.effects.account_changes import account_change
+from evm.effects.call import Call, require_at
+from evm.effects.documents import documents
+from evm.effects.fields import Fields
+from evm.effects.messages import delegation, read_preimage
+from evm.effects.model import COIN, Asset, Effect, Kind, Reason, Standard
+from evm.effects.nesting import safe_operation
+from evm.effects.sequence import wallet_calls
+from evm.effects.tokens import transfer
+from evm.effects.user_operations import ENTRY_POINTS, Operation, halves, packed_gas, user_operation
+from evm.errors import EvmError
+from evm.wallet.payload import CALLS_TYPE, CONFIG_UPDATE_TYPE, MESSAGE_TYPE, BehaviorOnError
+from evm.wallet.payload import Call as WalletCall
+
+_SAFE_TX: Final = (
+    "SafeTx(address to,uint256 value,bytes data,uint8 operation,uint256 safeTxGas,uint256 {},"
+    "uint256 gasPrice,address gasToken,address refundReceiver,uint256 nonce)"
+)
+
+
+@documents(_SAFE_TX.format("baseGas"), _SAFE_TX.format("dataGas"))
+def _safe_transaction(call: Call, fields: Fields) -> Iterable[Effect]:
+    """A confirmation by an owner: with enough of them, anybody can let the Safe do it."""
+    target, value, data = fields.address("to"), fields.number("value"), fields.data("data")
+    effects = list(safe_operation(call, call.to, target, value, data, fields.number("operation")))
+    if fields.number("gasPrice"):
+        effects.append(_safe_refund(call, fields))
+    return [call.nested(Kind.NESTED, effects, account=call.to)]
+
+
+def _safe_refund(call: Call, fields: Fields) -> Effect:
+    """The Safe pays whoever executes; how much gas that takes is not in the document, so it has no bound."""
+    token = fields.address("gasToken")
+    asset = COIN if token == ZERO_ADDRESS else call.asset("erc20", token=token)
+    receiver = fields.address("refundReceiver")
+    return call.unknown(Reason.CODE, account=call.to, asset=asset, counterparty=receiver, function="gas refund")
+
+
+@documents("SafeMessage(bytes message)")
+def _safe_message(call: Call, fields: Fields) -> Iterable[Effect]:
+    """The Safe signs bytes; most often the thirty-two of another hash."""
+    message = fields.data("message")
+    effects = [call.unknown(Reason.HASH)] if len(message) == 32 else read_preimage(call, message)
+    return [call.nested(Kind.NESTED, effects, account=call.to)]
+
+
+_PACKED: Final = (
+    "(address sender,uint256 nonce,bytes initCode,bytes callData,bytes32 accountGasLimits,uint256 preVerificationGas,"
+    "bytes32 gasFees,bytes paymasterAndData"
+)
+
+
+@documents("PackedUserOperation" + _PACKED + ")")
+def _packed_operation(call: Call, fields: Fields) -> Iterable[Effect]:
+    """v0.8: the document is the entry point's own."""
+    require_at(call, *ENTRY_POINTS)
+    return [user_operation(call, _from_packed(fields), entry_point=call.to)]
+
+
+@documents("PackedUserOperation" + _PACKED + ",address entryPoint)")
+def _packed_operation_of_account(call: Call, fields: Fields) -> Iterable[Effect]:
+    """The document is the account's, which names the entry point."""
+    return [user_operation(call, _from_packed(fields), entry_point=_entry_point(fields))]
+
+
+def _from_packed(fields: Fields) -> Operation:
+    limits, paymaster = fields.data("accountGasLimits"), fields.data("paymasterAndData")
+    return Operation(
+        sender=fields.address("sender"),
+        init_code=fields.data("initCode"),
+        call_data=fields.data("callData"),
+        gas=packed_gas(limits, fields.number("preVerificationGas"), paymaster),
+        max_fee=halves(fields.data("gasFees"))[1],
+        paymaster_and_data=paymaster,
+    )
+
+
+_UNPACKED: Final = (
+    "UserOperation(address sender,uint256 nonce,bytes initCode,bytes callData,uint256 callGasLimit,"
+    "uint256 verificationGasLimit,uint256 preVerificationGas,uint256 maxFeePerGas,uint256 maxPriorityFeePerGas,"
+    "bytes paymasterAndData"
+)
+
+
+@documents(_UNPACKED + ")")
+def _unpacked_operation(call: Call, fields: Fields) -> Iterable[Effect]:
+    require_at(call, *ENTRY_POINTS)
+    return [user_operation(call, _from_unpacked(fields, "sender"), entry_point=call.to)]
+
+
+@documents(_UNPACKED + ",address entryPoint)")
+def _unpacked_operation_of_account(call: Call, fields: Fields) -> Iterable[Effect]:
+    return [user_operation(call, _from_unpacked(fields, "sender"), entry_point=_entry_point(fields))]
+
+
+@documents(
+    "SafeOp(address safe,uint256 nonce,bytes initCode,bytes callData,uint128 verificationGasLimit,"
+    "uint128 callGasLimit,uint256 preVerificationGas,uint128 maxPriorityFeePerGas,uint128 maxFeePerGas,"
+    "bytes paymasterAndData,uint48 validAfter,uint48 validUntil,address entryPoint)"
+)
+def _safe_operation(call: Call, fields: Fields) -> Iterable[Effect]:
+    """Safe's module for ERC-4337."""
+    return [user_operation(call, _from_unpacked(fields, "safe"), entry_point=_entry_point(fields))]
+
+
+def _from_unpacked(fields: Fields, sender: str) -> Operation:
+    verification = 3 * fields.number("verificationGasLimit")  # v0.6 charges it up to three times
+    return Operation(
+        sender=fields.address(sender),
+        init_code=fields.data("initCode"),
+        call_data=fields.data("callData"),
+        gas=fields.number("callGasLimit") + verification + fields.number("preVerificationGas"),
+        max_fee=fields.number("maxFeePerGas"),
+        paymaster_and_data=fields.data("paymasterAndData"),
+    )
+
+
+def _entry_point(fields: Fields) -> Address:
+    entry_point = fields.address("entryPoint")
+    if entry_point not in ENTRY_POINTS:
+        raise EvmError("effects-impostor")
+    return entry_point
+
+
+_FORWARD: Final = "ForwardRequest(address from,address to,uint256 value,uint256 gas,uint256 nonce,{}bytes data)"
+
+
+@documents(_FORWARD.format(""), _FORWARD.format("uint48 deadline,"))
+def _forward_request(call: Call, fields: Fields) -> Iterable[Effect]:
+    """ERC-2771: the forwarder calls, and the target takes `from` for the sender."""
+    account = fields.address("from")
+    effects = call.inner(fields.address("to"), fields.number("value"), fields.data("data"), sender=account)
+    return [call.nested(Kind.NESTED, effects, account=account)]
+
+
+@documents("MetaTransaction(uint256 nonce,address from,bytes functionSignature)")
+def _meta_transaction(call: Call, fields: Fields) -> Iterable[Effect]:
+    account = fields.address("from")
+    effects = call.inner(call.to, 0, fields.data("functionSignature"), sender=account)
+    return [call.nested(Kind.NESTED, effects, account=account)]
+
+
+@documents(CALLS_TYPE)
+def _wallet_calls(call: Call, fields: Fields) -> Iterable[Effect]:
+    """A payload of the Sequence wallet that the domain names, of which the signer is a signer."""
+    calls = [_wallet_call(found) for found in fields.structs("calls")]
+    return [call.nested(Kind.NESTED, wallet_calls(call, call.to, calls), account=call.to)]
+
+
+def _wallet_call(fields: Fields) -> WalletCall:
+    behavior = fields.number("behaviorOnError")
+    if behavior > max(BehaviorOnError):
+        raise EvmError("effects-typed-data")
+    return WalletCall(
+        to=fields.address("to"),
+        value=fields.number("value"),
+        data=fields.data("data"),
+        gas_limit=fields.number("gasLimit"),
+        delegate_call=fields.flag("delegateCall"),
+        only_fallback=fields.flag("onlyFallback"),
+        behavior_on_error=BehaviorOnError(behavior),
+    )
+
+
+@documents(MESSAGE_TYPE)
+def _wallet_message(call: Call, fields: Fields) -> Iterable[Effect]:
+    as_wallet = replace(call, sender=call.to)
+    return [call.nested(Kind.NESTED, read_preimage(as_wallet, fields.data("message")), account=call.to)]
+
+
+@documents(CONFIG_UPDATE_TYPE)
+def _wallet_update(call: Call, _fields: Fields) -> Iterable[Effect]:
+    return [account_change(call)]
+
+
+@documents(
+    "Delegation(address delegate,address delegator,bytes32 authority,Caveat[] caveats,uint256 salt)"
+    "Caveat(address enforcer,bytes terms)"
+)
+def _delegation(call: Call, fields: Fields) -> Iterable[Effect]:
+    """ERC-7710. What the caveats hold back is in the code of their enforcers, so none of it is counted on."""
+    return [call.effect(Kind.GRANT, account=fields.address("delegator"), counterparty=fields.address("delegate"))]
+
+
+@documents("Delegation(address delegatee,uint256 nonce,uint256 expiry)")
+def _votes(call: Call, fields: Fields) -> Iterable[Effect]:
+    """Votes of a governance token (ERC-5805)."""
+    return [call.effect(Kind.GRANT, counterparty=fields.address("delegatee"))]
+
+
+@documents(
+    "Authorization(uint256 chainId,address address,uint256 nonce)",
+    "Authorization(uint256 chainId,address address,uint64 nonce)",
+)
+def _authorization(call: Call, fields: Fields) -> Iterable[Effect]:
+    """EIP-7702 dressed as a document; a wallet that is asked for it this way will not be asked for anything better."""
+    authorization = Authorization(fields.number("chainId"), fields.address("address"), fields.number("nonce"))
+    return [delegation(call, call.sender, authorization)]
+
+
+_SEAPORT_STANDARDS: Final[dict[int, Standard]] = {1: "erc20", 2: "erc721", 3: "erc1155", 4: "erc721", 5: "erc1155"}
+_BY_CRITERIA: Final = 4  # from here on, the number says which items would do
+
+
+@documents(
+    "OrderComponents(address offerer,address zone,OfferItem[] offer,ConsiderationItem[] consideration,"
+    "uint8 orderType,uint256 startTime,uint256 endTime,bytes32 zoneHash,uint256 salt,bytes32 conduitKey,"
+    "uint256 counter)"
+    "ConsiderationItem(uint8 itemType,address token,uint256 identifierOrCriteria,uint256 startAmount,"
+    "uint256 endAmount,address recipient)"
+    "OfferItem(uint8 itemType,address token,uint256 identifierOrCriteria,uint256 startAmount,uint256 endAmount)"
+)
+def _seaport(call: Call, fields: Fields) -> Iterable[Effect]:
+    """A sale: what is offered goes to whoever pays the price. Whether the price is fair nobody here knows."""
+    offerer, expires_s = fields.address("offerer"), fields.number("endTime")
+    for item in fields.structs("offer"):
+        amount = max(item.number("startAmount"), item.number("endAmount"))
+        if item.number("itemType") == 0:
+            moved = call.effect(Kind.NATIVE, account=offerer, asset=COIN, amount=amount)
+        else:
+            moved = transfer(call, _offered(call, item), offerer, None, amount)
+        yield replace(moved, expires_s=expires_s)
+
+
+def _offered(call: Call, item: Fields) -> Asset:
+    kind = item.number("itemType")
+    if kind not in _SEAPORT_STANDARDS:
+        raise EvmError("effects-typed-data")
+    id_ = None if kind >= _BY_CRITERIA else item.number("identifierOrCriteria")
+    return call.asset(_SEAPORT_STANDARDS[kind], id_, token=item.address("token"))
