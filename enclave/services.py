@@ -27,6 +27,10 @@ from enclave.rpc.authorized import Authorizer
 from enclave.rpc.identity_instrument import IdentityInstrument
 from enclave.rpc.session import SessionService
 from enclave.rpc.signer import SignerService
+from enclave.rpc.wallet import WalletService
+from enclave.rpc.wallet_call import WalletCalls
+from enclave.rpc.wallet_update import WalletUpdateService
+from enclave.sequence.wallet_records import WalletRecords
 from enclave.sessions import Sessions
 from enclave.wallets import Wallets
 
@@ -47,6 +51,10 @@ def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
     authorizer = Authorizer(config, clock, devices, sessions)
     session = SessionService(config, clock, authorizer, accounts, devices, sessions, nonces)
     signer = SignerService(authorizer, wallets, parts.second_opinion)
+    wallet_records = WalletRecords(records)
+    wallet_calls = WalletCalls(authorizer, accounts, wallet_records, nonces, clock)
+    wallet = WalletService(wallet_calls, wallet_records, wallets, clock, parts.second_opinion)
+    update = WalletUpdateService(wallet_calls, wallet_records, wallets, clock, parts.second_opinion)
     return {
         "/rpc/IdentityInstrument/CommitVerifier": instrument.commit_verifier,
         "/rpc/IdentityInstrument/CompleteAuth": instrument.complete_auth,
@@ -57,6 +65,17 @@ def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
         "/rpc/Signer/SignMessage": signer.sign_message,
         "/rpc/Signer/SignTypedData": signer.sign_typed_data,
         "/rpc/Signer/SignTransaction": signer.sign_transaction,
+        "/rpc/Wallet/Create": wallet.create,
+        "/rpc/Wallet/Address": wallet.address,
+        "/rpc/Wallet/Configuration": wallet.configuration,
+        "/rpc/Wallet/SignPayload": wallet.sign_payload,
+        "/rpc/Wallet/IssueAttestation": wallet.issue_attestation,
+        "/rpc/Wallet/QueueRecovery": wallet.queue_recovery,
+        "/rpc/Wallet/CancelRecovery": wallet.cancel_recovery,
+        "/rpc/Wallet/UpdateConfiguration": update.update,
+        "/rpc/Wallet/ApproveSession": update.approve_session,
+        "/rpc/Wallet/RevokeSession": update.revoke_session,
+        "/rpc/Wallet/ConfirmUpdate": update.confirm,
     }
 
 

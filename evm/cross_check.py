@@ -17,11 +17,15 @@ from eth_account.typed_transactions.access_list_transaction import AccessListTra
 from eth_account.typed_transactions.dynamic_fee_transaction import DynamicFeeTransaction
 from eth_account.typed_transactions.set_code_transaction import SetCodeTransaction
 
+from evm.address import Address
 from evm.errors import EvmError
 from evm.keccak import keccak256
 from evm.message import PersonalMessage
 from evm.transaction import Transaction, TransactionType
 from evm.typed_data import TypedData
+from evm.wallet.operation_hash import RecoveryPayload, operation_hash
+from evm.wallet.payload import Payload
+from evm.wallet.payload_json import typed_data as wallet_document
 
 _TYPED: Final[Mapping[TransactionType, Any]] = {
     TransactionType.ACCESS_LIST: AccessListTransaction,
@@ -54,6 +58,16 @@ def check_transaction(tx: Transaction) -> None:
     except Exception:  # noqa: BLE001  it raises whatever its parts raise
         raise EvmError("encoders-disagree") from None
     _compare(tx.digest, digest)
+
+
+def check_wallet_payload(payload: Payload | RecoveryPayload, wallet: Address, chain_id: int) -> None:
+    """Both encoders agree on a wallet's operation hash; a bare digest has no document to compare."""
+    document = wallet_document(payload, wallet, chain_id)
+    try:
+        digest = _hash(encode_typed_data(full_message=document))
+    except Exception:  # noqa: BLE001  it raises whatever its parts raise
+        raise EvmError("encoders-disagree") from None
+    _compare(operation_hash(payload, wallet, chain_id), digest)
 
 
 def _compare(ours: bytes, theirs: bytes) -> None:

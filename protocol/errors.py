@@ -75,6 +75,8 @@ CLOCK_UNTRUSTED: Final = ErrorCode("ClockUntrusted", 7314, 503, "The clocks of t
 CHANNEL_KEY_UNKNOWN: Final = ErrorCode("ChannelKeyUnknown", 7316, 409, "The channel key is not in use; attest again")
 CHANNEL_UNOPENED: Final = ErrorCode("ChannelUnopened", 7317, 400, "The sealed request could not be opened")
 CHANNEL_REPLAYED: Final = ErrorCode("ChannelReplayed", 7318, 409, "The sealed request was opened before")
+WALLET_NOT_FOUND: Final = ErrorCode("WalletNotFound", 7340, 404, "There is no smart wallet; create it first")
+WALLET_RULE: Final = ErrorCode("WalletRule", 7341, 400, "A rule of the wallet forbids this")
 
 ACCOUNT_FROZEN: Final = ErrorCode("AccountFrozen", 7330, 403, "The account is frozen")
 ACCOUNT_CLOSED: Final = ErrorCode(

@@ -69,6 +69,20 @@ MAX_ACCESS_LIST_ENTRIES: Final = 64
 MAX_STORAGE_KEYS: Final = 256
 MAX_AUTHORIZATIONS: Final = 8
 
+# --- smart wallets: a record holds three plans and the updates between them (design section 8) ---
+MAX_WALLET_DEVICES: Final = 16
+MAX_WALLET_PASSKEYS: Final = 8
+MAX_WALLET_RECOVERY_KEYS: Final = 16
+MIN_RECOVERY_DELAY_S: Final = 3600  # shorter, and nobody notices in time what was queued
+MAX_WALLET_SESSIONS_BYTES: Final = 10 * KIB  # the session tree, encoded; some thirty sessions of a few rules
+MAX_WALLET_UPDATES_PENDING: Final = 2  # signed by the login, not yet known to be signed by the guard
+MAX_WALLET_UPDATES_KEPT: Final = 16  # signatures that lead from one configuration to the next
+MAX_WALLET_UPDATE_BYTES: Final = 1 * KIB  # one of these signatures
+MAX_WALLET_ATTESTATIONS_KEPT: Final = 16
+MAX_WALLET_COSIGNERS: Final = 16  # leaf signatures of others in one request
+MAX_WALLET_CALLS: Final = 128
+MAX_REDIRECT_URL_CHARS: Final = 1024
+
 # --- attestation (nitro-platform.md 3.4, 4.1; AT-01) ---
 MAX_ATTESTATION_DOCUMENT_BYTES: Final = 16 * KIB
 MAX_NSM_REQUEST_BYTES: Final = 0x1000
