@@ -10,11 +10,10 @@ import msgspec
 
 from enclave.config.fields import Measured
 from enclave.errors import BootError
+from protocol import limits
 
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}\Z")
-_MIN_DELAY_S: Final = 3600  # shorter, and nobody notices in time what was queued
 _MAX_DELAY_S: Final = 2**24 - 1  # what a recovery leaf holds
-_MAX_RECOVERY_KEYS: Final = 8
 _PARTIES: Final = ("device", "identity", "own")
 
 
@@ -37,7 +36,7 @@ class RecoveryKey(Measured, frozen=True, kw_only=True):
     """
 
     key: str
-    delay_s: Annotated[int, msgspec.Meta(ge=_MIN_DELAY_S, le=_MAX_DELAY_S)]
+    delay_s: Annotated[int, msgspec.Meta(ge=limits.MIN_RECOVERY_DELAY_S, le=_MAX_DELAY_S)]
 
 
 class WalletTemplate(Measured, frozen=True, kw_only=True):
@@ -45,7 +44,7 @@ class WalletTemplate(Measured, frozen=True, kw_only=True):
 
     context: Literal["Rc5", "Rc5_4337", "Rc4", "Rc4_4337"] = "Rc5"
     guard: GuardKeys | None = None
-    recovery: Annotated[tuple[RecoveryKey, ...], msgspec.Meta(min_length=1, max_length=_MAX_RECOVERY_KEYS)]
+    recovery: Annotated[tuple[RecoveryKey, ...], msgspec.Meta(min_length=1, max_length=limits.MAX_WALLET_RECOVERY_KEYS)]
 
 
 def validate_wallet_template(template: WalletTemplate, scope: str) -> None:

@@ -58,17 +58,21 @@ class WalletUpdateService:
         """Add, remove or rotate a signer, change recovery, follow the scope's guard."""
         asked = await self._calls.authorize(call, _UPDATE)
         around = Around(asked.template, self._clock.now_s())
-        return await self._step(call, asked, lambda plan: (changed(plan, call.params.get("change"), around), {}))
+
+        def update(wallet: SmartWallet) -> tuple[WalletPlan, dict[str, Any]]:
+            return changed(wallet.plan, call.params.get("change"), around), {}
+
+        return await self._step(call, asked, update)
 
     async def approve_session(self, call: SignedCall) -> dict[str, Any]:
         """Add an explicit session; its rules come back in words, with the most that it can move of each asset."""
         asked = await self._calls.authorize(call, _APPROVE)
         now_s = self._clock.now_s()
 
-        def approve(plan: WalletPlan) -> tuple[WalletPlan, dict[str, Any]]:
+        def approve(wallet: SmartWallet) -> tuple[WalletPlan, dict[str, Any]]:
             session = permissions_from_json(call.params.get("permissions"))
             shown = {"session": session_words(session), "worstCase": worst_case_json(session)}
-            return with_session(plan, session, now_s), shown
+            return with_session(wallet.plan, session, wallet=wallet.address, now_s=now_s), shown
 
         return await self._step(call, asked, approve)
 
@@ -76,8 +80,8 @@ class WalletUpdateService:
         """End the explicit session of a key, or bar the key from implicit sessions."""
         asked = await self._calls.authorize(call, _REVOKE)
 
-        def revoke(plan: WalletPlan) -> tuple[WalletPlan, dict[str, Any]]:
-            return without_session(plan, parse_address(call.params.get("signer"))), {}
+        def revoke(wallet: SmartWallet) -> tuple[WalletPlan, dict[str, Any]]:
+            return without_session(wallet.plan, parse_address(call.params.get("signer"))), {}
 
         return await self._step(call, asked, revoke)
 
@@ -98,13 +102,13 @@ class WalletUpdateService:
         return bounded(described(changed_wallet.plan))
 
     async def _step(
-        self, call: SignedCall, asked: WalletCall, step: Callable[[WalletPlan], tuple[WalletPlan, dict[str, Any]]]
+        self, call: SignedCall, asked: WalletCall, step: Callable[[SmartWallet], tuple[WalletPlan, dict[str, Any]]]
     ) -> dict[str, Any]:
         asked.require("update_wallet")
         wallet = await self._calls.wallet(asked)
         second = await self._second_opinion.get()
         with wallet_rules():
-            stepped, shown = step(wallet.plan)
+            stepped, shown = step(wallet)
             plan = replace(stepped, checkpoint=wallet.checkpoint + 1)
             validate_update(wallet.plan, plan)
             image_hash = plan.configuration.image_hash

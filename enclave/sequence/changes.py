@@ -53,10 +53,11 @@ def changed(plan: WalletPlan, change: object, around: Around) -> WalletPlan:
     return step(plan, members(change, required=("type", *fields), code=_CODE), around)
 
 
-def with_session(plan: WalletPlan, session: SessionPermissions, now_s: int) -> WalletPlan:
+def with_session(plan: WalletPlan, session: SessionPermissions, *, wallet: Address, now_s: int) -> WalletPlan:
     """The plan with one explicit session more. Refuses what the session contract never allows, and what has no end."""
     targets = {permission.target for permission in session.permissions}
     require(bool(targets), "wallet-session-permission-missing", "MissingPermission")
+    require(wallet not in targets, "wallet-session-self-call", "InvalidSelfCall")
     # Who calls the session module writes down what was used, and that needs no permission.
     require(plan.extensions.sessions not in targets, "wallet-session-module-call", "InvalidLimitUsageIncrement")
     require(session.deadline > now_s, "wallet-session-expired", "SessionExpired")

@@ -53,6 +53,9 @@ AUTH_CODE: Final = "tests/enclave_login/test_auth_code.py"
 TOKEN_ENDPOINT: Final = "tests/enclave_login/test_token_endpoint.py"
 KEY_SETS: Final = "tests/enclave_login/test_key_sets.py"
 PROVIDER_KEYS: Final = "tests/enclave_login/test_provider_keys.py"
+WALLETS: Final = "tests/enclave_wallet/test_wallet_limits.py"
+
+TOO_MANY: Final = "test_pending_updates_and_finished_ones_and_attestations_leave_when_there_are_too_many"
 
 COVERED: Final[dict[str, str | tuple[str, str]]] = {
     "MAX_FRAME_BYTES": f"{FRAMES}::test_frame_at_the_cap_passes_and_one_byte_more_is_refused_on_both_sides",
@@ -80,6 +83,18 @@ COVERED: Final[dict[str, str | tuple[str, str]]] = {
     "MAX_ACCESS_LIST_ENTRIES": f"{EVM}::test_access_list_entries",
     "MAX_STORAGE_KEYS": f"{EVM}::test_storage_keys",
     "MAX_AUTHORIZATIONS": f"{EVM}::test_authorizations",
+    "MAX_WALLET_DEVICES": f"{WALLETS}::test_devices",
+    "MAX_WALLET_PASSKEYS": f"{WALLETS}::test_passkeys",
+    "MAX_WALLET_RECOVERY_KEYS": f"{WALLETS}::test_recovery_keys",
+    "MIN_RECOVERY_DELAY_S": f"{WALLETS}::test_recovery_delay",
+    "MAX_WALLET_SESSIONS_BYTES": f"{WALLETS}::test_session_tree_bytes",
+    "MAX_WALLET_UPDATES_PENDING": f"{WALLETS}::{TOO_MANY}",
+    "MAX_WALLET_UPDATES_KEPT": f"{WALLETS}::{TOO_MANY}",
+    "MAX_WALLET_UPDATE_BYTES": f"{WALLETS}::test_signature_of_an_update",
+    "MAX_WALLET_ATTESTATIONS_KEPT": f"{WALLETS}::{TOO_MANY}",
+    "MAX_WALLET_COSIGNERS": f"{WALLETS}::test_cosigners",
+    "MAX_WALLET_CALLS": f"{WALLETS}::test_calls",
+    "MAX_REDIRECT_URL_CHARS": f"{WALLETS}::test_redirect_url",
     "CONNECT_DEADLINE_S": f"{CONNECT}::test_silent_parent_meets_the_deadline",
     "MAX_CONNECT_REPLY_BYTES": f"{CONNECT}::test_reply_at_the_cap_passes_and_one_byte_more_is_refused",
     "MAX_HTTP_HEAD_BYTES": f"{HTTPS}::test_head_at_the_cap_passes_and_one_byte_more_is_refused",
