@@ -75,8 +75,6 @@ CLOCK_UNTRUSTED: Final = ErrorCode("ClockUntrusted", 7314, 503, "The clocks of t
 CHANNEL_KEY_UNKNOWN: Final = ErrorCode("ChannelKeyUnknown", 7316, 409, "The channel key is not in use; attest again")
 CHANNEL_UNOPENED: Final = ErrorCode("ChannelUnopened", 7317, 400, "The sealed request could not be opened")
 CHANNEL_REPLAYED: Final = ErrorCode("ChannelReplayed", 7318, 409, "The sealed request was opened before")
-WALLET_NOT_FOUND: Final = ErrorCode("WalletNotFound", 7340, 404, "There is no smart wallet; create it first")
-WALLET_RULE: Final = ErrorCode("WalletRule", 7341, 400, "A rule of the wallet forbids this")
 
 ACCOUNT_FROZEN: Final = ErrorCode("AccountFrozen", 7330, 403, "The account is frozen")
 ACCOUNT_CLOSED: Final = ErrorCode(
@@ -86,6 +84,8 @@ LOGIN_TAKEN: Final = ErrorCode("LoginTaken", 7332, 409, "The login leads to anot
 LAST_LOGIN: Final = ErrorCode("LastLogin", 7333, 409, "It is the last login of the account")
 LOGIN_NOT_FRESH: Final = ErrorCode("LoginNotFresh", 7334, 401, "Log in again first")
 NOT_DUE: Final = ErrorCode("NotDue", 7335, 409, "The waiting time is not over")
+WALLET_NOT_FOUND: Final = ErrorCode("WalletNotFound", 7340, 404, "There is no smart wallet; create it first")
+WALLET_RULE: Final = ErrorCode("WalletRule", 7341, 400, "A rule of the wallet forbids this")
 
 TABLE: Final[tuple[ErrorCode, ...]] = tuple(value for value in globals().values() if isinstance(value, ErrorCode))
 

@@ -129,11 +129,11 @@ class WalletService:
         """The attestation of an implicit session, for the origin of the verified session and no other."""
         asked = await self._calls.authorize(call, _ATTEST)
         wallet = await self._calls.wallet(asked)
-        account = await self._calls.account(asked)
+        identity = await self._calls.identity(asked)
         now_s, origin = self._clock.now_s(), asked.session.origin
         with wallet_rules():
             attestation = parse_attestation_request(
-                call.params, wallet, scope=asked.caller.scope, identity=account.identity, origin=origin, now_s=now_s
+                call.params, wallet, scope=asked.caller.scope, identity=identity, origin=origin, now_s=now_s
             )
         issued = IssuedAttestation(attestation.approved_signer, origin, now_s)
 

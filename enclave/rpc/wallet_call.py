@@ -5,10 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from enclave.accounts import Account, Accounts
+from enclave.accounts import Accounts
 from enclave.clock import TrustedClock
 from enclave.config import Right, WalletTemplate
 from enclave.errors import Refusal
+from enclave.identity import Identity
 from enclave.nonces import Nonces
 from enclave.rpc.authorized import Authorized, Authorizer
 from enclave.rpc.envelope import SignedCall, encode_json
@@ -71,12 +72,12 @@ class WalletCalls:
             raise Refusal(errors.DATA_INTEGRITY_ERROR)
         return wallet
 
-    async def account(self, call: WalletCall) -> Account:
-        """The caller's account."""
+    async def identity(self, call: WalletCall) -> Identity:
+        """The identity that the verified session stands for."""
         account = await self._accounts.load(RecordKey("account", call.caller.login.account_id))
         if account is None:
             raise Refusal(errors.SIGNER_NOT_FOUND)
-        return account
+        return account.require_login(call.session.identity_hash)
 
     async def consume(self, call: WalletCall) -> None:
         """Spend the call's nonce, durably."""

@@ -56,7 +56,7 @@ async def test_attestation_is_signed_by_the_identity_signer_of_the_session_tree(
 )
 async def test_url_of_another_origin_than_the_sessions_is_refused(user: SmartUser, url: object) -> None:
     error = await refused(user.ask("IssueAttestation", approvedSigner=KEY, redirectUrl=url))
-    assert (error.code, error.cause) == (7331, "wallet-attestation-redirect-url")
+    assert (error.code, error.cause) == (7341, "wallet-attestation-redirect-url")
 
 
 async def test_origin_of_the_session_stands_where_no_url_is_given(user: SmartUser) -> None:

@@ -83,16 +83,16 @@ async def test_device_is_the_auth_key_where_that_is_an_account(world: World) -> 
 async def test_template_that_wants_a_device_refuses_a_login_without_one(world: World) -> None:
     user = await SmartUser.logged_in(world)
     error = await refused(user.ask("Create"))
-    assert (error.code, error.cause) == (7331, "wallet-create-recovery-device")
+    assert (error.code, error.cause) == (7341, "wallet-create-recovery-device")
 
 
 async def test_key_in_two_places_is_refused(world: World) -> None:
     user = await SmartUser.logged_in(world)
     for device in (checksum(address_of(GUARD)), user.signer):
         error = await refused(user.ask("Create", device=device))
-        assert (error.code, error.cause) == (7331, "wallet-plan-signer-twice")
+        assert (error.code, error.cause) == (7341, "wallet-plan-signer-twice")
     error = await refused(user.ask("Create", device="0x" + "00" * 20))
-    assert (error.code, error.cause) == (7331, "wallet-session-tree-identity-signer (InvalidIdentitySigner)")
+    assert (error.code, error.cause) == (7341, "wallet-session-tree-identity-signer (InvalidIdentitySigner)")
 
 
 async def test_passkey_stands_beside_the_login(world: World) -> None:
@@ -119,7 +119,7 @@ async def test_recovery_key_of_the_users_own_where_the_template_has_a_place_for_
 async def test_no_method_answers_without_a_wallet(world: World) -> None:
     user = await SmartUser.logged_in(world)
     for method in ("Address", "Configuration"):
-        assert (await refused(user.ask(method))).code == 7330
+        assert (await refused(user.ask(method))).code == 7340
 
 
 async def test_other_account_sees_its_own_wallet_alone(world: World, user: SmartUser) -> None:
