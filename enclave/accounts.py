@@ -7,7 +7,7 @@ logins get one wallet (the loser reads the winner's), and "not found" is never e
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from attestation.lru import Lru
@@ -49,22 +49,21 @@ class Accounts:
 
         A closed login is ACCOUNT_CLOSED; with `anew` it gets a fresh wallet, because its owner has asked for one.
         """
-        for _ in range(_TRIES):
-            slot = await self.slot(scope, identity)
-            if slot is not None and slot.account_id is not None:
-                account = await self._fetch(RecordKey("account", slot.account_id))
-                if account is None or not account.has(identity):  # one of the two records is an old one
-                    raise Refusal(errors.STALE_RECORD)
-                return self._remember(await self._renewed(account))
-            if slot is not None and not anew:
-                raise Refusal(errors.ACCOUNT_CLOSED)
-            account = await self._new(scope, identity)
-            created = Change(account.key, 0, account.version, account.body())
-            try:
-                await self._records.save(created, self.point(slot, scope, identity, account.key.id))
-            except Conflict:  # a concurrent first login won; its wallet is the wallet
-                continue
-            return self._remember(account)
+        lock = self._locks.setdefault(self._slot_key(scope, identity).id, asyncio.Lock())
+        async with lock:  # one at a time, so that not even a store that agrees to everything can make two
+            for _ in range(_TRIES):
+                slot = await self.slot(scope, identity)
+                if slot is not None and slot.account_id is not None:
+                    return await self._led_to(slot.account_id, identity)
+                if slot is not None and not anew:
+                    raise Refusal(errors.ACCOUNT_CLOSED)
+                account = await self._new(scope, identity)
+                created = Change(account.key, 0, account.version, account.body())
+                try:
+                    await self._records.save(created, self.point(slot, scope, identity, account.key.id))
+                except Conflict:  # a first login elsewhere won; its wallet is the wallet
+                    continue
+                return self._remember(account)
         raise Refusal(errors.STALE_RECORD)  # the store says "not there", and yet there is something in the way
 
     async def load(self, key: RecordKey) -> Account | None:
@@ -91,6 +90,10 @@ class Accounts:
         """The write that makes a login lead to `account_id`, or closes it, in place of what `slot` says."""
         pointed = LoginSlot(0 if slot is None else slot.version, scope, identity, account_id)
         return self._records.change(self._slot_key(scope, identity), pointed.version, pointed.body())
+
+    def replacement(self, account: Account, body: list[Any]) -> Change:
+        """The write of `body` in the place of `account`'s record."""
+        return self._records.change(account.key, account.version, body)
 
     def subject(self, account_id: bytes, scope: str, identity: Identity) -> bytes:
         """What a login as `identity` in that account has as its subject; nothing is looked up."""
@@ -154,6 +157,12 @@ class Accounts:
             raise Refusal(errors.SESSION_MISMATCH)
         current.require_active(self._records.now_s())
         return await self._shards.open(current.shards, current.owner)
+
+    async def _led_to(self, account_id: bytes, identity: Identity) -> Account:
+        account = await self._fetch(RecordKey("account", account_id))
+        if account is None or not account.has(identity):  # one of the two records is an old one
+            raise Refusal(errors.STALE_RECORD)
+        return self._remember(await self._renewed(account))
 
     async def _fetch(self, key: RecordKey) -> Account | None:
         [record] = await self._records.load(key)

@@ -8,7 +8,7 @@ A version is the trusted time of its write in milliseconds, or one more than the
 this boot has written is newer than everything that an earlier boot wrote, on any branch of history that the host kept.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -69,6 +69,9 @@ class Records:
         self._seal_key = sealing.derive(root, "chancery/record-seal/1", deployment)
         self._index_key = sealing.derive(root, "chancery/record-index/1", deployment)
         self._seen: dict[bytes, int] = {}
+        self._replaced: dict[
+            bytes, int
+        ] = {}  # the highest version of each record that a write of ours took the place of
 
     def key(self, table: str, *parts: str | bytes) -> RecordKey:
         """Where the record of `parts` lies: a keyed hash, so that the store learns no address or subject (LP-04)."""
@@ -115,7 +118,7 @@ class Records:
         After DATABASE_ERROR it is unknown whether the write happened: callers must not go on with the effect. A store
         that agrees to two writes in the place of one version has lied to one of them: the later one is STALE_RECORD.
         """
-        if self._is_overtaken(changes):
+        if any(self._seen.get(change.key.id, 0) > change.expected for change in changes):
             raise Conflict
         writes = [Write(change.key, change.expected, change.version, self._seal(change)) for change in changes]
         try:
@@ -124,13 +127,11 @@ class Records:
             raise Conflict from None
         except StoreError:
             raise Refusal(errors.DATABASE_ERROR) from None
-        if self._is_overtaken(changes):
+        if any(self._replaced.get(change.key.id, -1) >= change.expected for change in changes):
             raise Refusal(errors.STALE_RECORD)
         for change in changes:
-            self._seen[change.key.id] = change.version
-
-    def _is_overtaken(self, changes: Iterable[Change]) -> bool:
-        return any(self._seen.get(change.key.id, 0) > change.expected for change in changes)
+            self._replaced[change.key.id] = change.expected
+            self._seen[change.key.id] = max(change.version, self._seen.get(change.key.id, 0))
 
     def _take(self, key: RecordKey, stored: StoredRecord | None) -> Record | None:
         if stored is None:

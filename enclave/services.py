@@ -5,6 +5,7 @@ The one place where they are named. Loaded while the holders answer.
 
 from collections.abc import Mapping
 
+from enclave.account_changes import AccountChanges
 from enclave.accounts import Accounts
 from enclave.devices import Devices
 from enclave.dispatch import SignedMethod
@@ -23,6 +24,7 @@ from enclave.net.tls import client_context
 from enclave.nonces import Nonces
 from enclave.parts import Parts
 from enclave.records import Records
+from enclave.rpc.account import AccountService
 from enclave.rpc.authorized import Authorizer
 from enclave.rpc.identity_instrument import IdentityInstrument
 from enclave.rpc.session import SessionService
@@ -55,10 +57,19 @@ def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
     wallet_calls = WalletCalls(authorizer, accounts, wallet_records, nonces, clock)
     wallet = WalletService(wallet_calls, wallet_records, wallets, clock, parts.second_opinion)
     update = WalletUpdateService(wallet_calls, wallet_records, wallets, clock, parts.second_opinion)
+    changes = AccountChanges(accounts, devices, clock, config.limits)
+    account = AccountService(clock, authorizer, accounts, changes, proofs, nonces)
     return {
         "/rpc/IdentityInstrument/CommitVerifier": instrument.commit_verifier,
         "/rpc/IdentityInstrument/CompleteAuth": instrument.complete_auth,
         "/rpc/IdentityInstrument/Sign": instrument.sign,
+        "/rpc/Account/Get": account.get,
+        "/rpc/Account/RemoveDevices": account.remove_devices,
+        "/rpc/Account/Link": account.link,
+        "/rpc/Account/Unlink": account.unlink,
+        "/rpc/Account/Freeze": account.freeze,
+        "/rpc/Account/Unfreeze": account.unfreeze,
+        "/rpc/Account/Delete": account.delete,
         "/rpc/Session/Create": session.create,
         "/rpc/Session/List": session.list,
         "/rpc/Session/Revoke": session.revoke,

@@ -62,6 +62,15 @@ class Authorizer:
         session = authorized.device.session(session_id(call.params))
         return self._sessions.verify(authorized.device, session, call.public_key, authorized.origin)
 
+    def own_session(self, call: SignedCall, authorized: Authorized) -> VerifiedSession:
+        """The session that `params.session` names, or else the one that was issued with the login."""
+        if call.params.get("session") is not None:
+            return self.session(call, authorized)
+        if not authorized.device.sessions:
+            raise Refusal(errors.SESSION_NOT_FOUND)
+        own = authorized.device.sessions[0]
+        return self._sessions.verify(authorized.device, own, call.public_key, authorized.origin)
+
     def _scope(self, call: SignedCall) -> Scope:
         if not call.params.get("scope"):
             raise Refusal(errors.INVALID_REQUEST, "valid scope is required")

@@ -6,7 +6,7 @@ revealed; every request gets an answer.
 """
 
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from enclave.account import Account
 from enclave.accounts import Accounts
@@ -14,7 +14,6 @@ from enclave.clock import TrustedClock
 from enclave.config import Config, Scope
 from enclave.devices import Devices, Login
 from enclave.errors import Refusal
-from enclave.identity import KINDS, IdentityKind
 from enclave.login.modes import LoginRequest
 from enclave.login.proofs import LoginAnswer, LoginProofs
 from enclave.rpc import params
@@ -22,8 +21,6 @@ from enclave.rpc.envelope import SignedCall
 from enclave.sessions import Sessions, Subject
 from enclave.wallets import Wallets
 from protocol import errors, limits
-
-AUTH_MODES: Final = ("OTP", "IDToken", "AccessToken", "AuthCode", "AuthCodePKCE")
 
 
 class IdentityInstrument:
@@ -50,8 +47,8 @@ class IdentityInstrument:
     async def commit_verifier(self, call: SignedCall) -> dict[str, str]:
         """Start a login. Result `{verifier, loginHint, challenge}`."""
         scope = params.scope(call, self._config)
-        identity_type = _identity_type(call.params)
-        auth_mode = params.choice(call.params, "authMode", AUTH_MODES, "invalid auth mode")
+        identity_type = params.identity_type(call.params)
+        auth_mode = params.auth_mode(call.params)
         request = LoginRequest(
             scope=scope,
             identity_type=identity_type,
@@ -66,11 +63,11 @@ class IdentityInstrument:
     async def complete_auth(self, call: SignedCall) -> dict[str, Any]:
         """Finish a login: bind the auth key to the identity's wallet. Result `{signer, identity}`."""
         scope = params.scope(call, self._config)
-        identity_type = _identity_type(call.params)
+        identity_type = params.identity_type(call.params)
         signer_type = params.text(call.params, "signerType", max_bytes=limits.MAX_BODY_BYTES)
         if signer_type not in ("Ethereum_Secp256k1", "WebCrypto_Secp256r1"):
             params.invalid("invalid signer type")
-        auth_mode = params.choice(call.params, "authMode", AUTH_MODES, "invalid auth mode")
+        auth_mode = params.auth_mode(call.params)
         verifier = params.text(call.params, "verifier", max_bytes=limits.MAX_VERIFIER_BYTES)
         answer = params.text(call.params, "answer", max_bytes=limits.MAX_ANSWER_BYTES)
         lifetime_s = params.lifetime_s(call.params, self._config)
@@ -109,8 +106,3 @@ class IdentityInstrument:
         end_login = partial(self._devices.end_login, scope.scope, account_id=account.key.id)
         await self._accounts.add_device(account, str(call.auth_key), end_login)
         await self._devices.enrol(scope.scope, call.auth_key, login, sessions)
-
-
-def _identity_type(members: dict[str, Any]) -> IdentityKind:
-    value = params.choice(members, "identityType", KINDS, "invalid identity type")
-    return "Email" if value == "Email" else "OIDC"

@@ -10,9 +10,12 @@ from typing import Any, Final, NoReturn
 from enclave.auth_key import Key, parse_key
 from enclave.config import Config, Scope
 from enclave.errors import Refusal
+from enclave.identity import KINDS, IdentityKind
+from enclave.login.proofs import LoginAnswer
 from enclave.rpc.envelope import SignedCall
 from protocol import errors, limits
 
+AUTH_MODES: Final = ("OTP", "IDToken", "AccessToken", "AuthCode", "AuthCodePKCE")
 _SCOPE: Final = re.compile(r"@[1-9][0-9]*(?::[A-Za-z0-9_-]+)?\Z")
 _NONCE: Final = re.compile(r"0[xX][0-9a-fA-F]{1,80}\Z")
 _MEMBER: Final = re.compile(r"[A-Za-z0-9_]+\Z")
@@ -113,6 +116,24 @@ def lifetime_s(params: dict[str, Any], config: Config) -> int:
     if type(value) is not int or value < 0:
         undecodable("lifetime")
     return min(value, config.limits.session_ceiling_s)
+
+
+def identity_type(params: dict[str, Any]) -> IdentityKind:
+    """The `identityType` member."""
+    value = choice(params, "identityType", KINDS, "invalid identity type")
+    return "Email" if value == "Email" else "OIDC"
+
+
+def auth_mode(params: dict[str, Any]) -> str:
+    """The `authMode` member: a published name, whether there is something behind it or not."""
+    return choice(params, "authMode", AUTH_MODES, "invalid auth mode")
+
+
+def login_answer(params: dict[str, Any]) -> LoginAnswer:
+    """The members that finish a login."""
+    kind, mode = identity_type(params), auth_mode(params)
+    verifier = text(params, "verifier", max_bytes=limits.MAX_VERIFIER_BYTES)
+    return LoginAnswer(kind, mode, verifier, text(params, "answer", max_bytes=limits.MAX_ANSWER_BYTES))
 
 
 def flag(params: dict[str, Any], name: str) -> bool:
