@@ -19,7 +19,7 @@ from evm.wallet.signature.filling import key_signature
 from evm.wallet.signature.merging import assemble, merge
 from evm.wallet.signature.signature_json import parse_leaf_signature
 from evm.wallet.signature.verifying import verify_signature
-from tests.appliance import OTHER_SCOPE, SCOPE, Client, Refused, World, config_json
+from tests.appliance import SCOPE, Client, Refused, World, config_json
 
 DAY = 86_400
 GUARD, GUARD_OF_SESSIONS, FALLBACK, DEVICE, STRANGER = (
@@ -203,4 +203,3 @@ def partial_of(key: coincurve.PrivateKey, configuration: Configuration, operatio
     return "0x" + encode_signature(assemble(configuration, operation, [leaf])).hex()
 
 
-__all__ = ["OTHER_SCOPE", "SCOPE"]
