@@ -22,7 +22,8 @@ _CACHED_DEVICES: Final = 10_000  # opened records, no secrets in them
 class Login:
     """A completed login of a device key: whose it is, how and when it was proven, and until when it counts.
 
-    `subject` is the account's word for the identity that was proven (`Account.subject`).
+    `subject` is the account's word for the identity that was proven (`Account.subject`); `audience` is the client id
+    for which an identity provider vouched, empty for a login by mail.
     """
 
     account_id: bytes
@@ -32,6 +33,7 @@ class Login:
     expires_s: int
     epoch: bytes
     subject: bytes
+    audience: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Device:
         if self.login is not None:
             known = self.login
             login = [known.account_id, known.address, known.method, known.auth_time_s, known.expires_s]
-            login += [known.epoch, known.subject]
+            login += [known.epoch, known.subject, known.audience]
         sessions = [[s.cti, s.origin, s.attestation, s.expires_s, s.revoked] for s in self.sessions]
         return [self.scope, self.auth_key, login, sessions]
 
@@ -165,8 +167,10 @@ def _read_login(body: Any) -> Login | None:
     match body:
         case None:
             return None
-        case [bytes(account), str(address), str(method), int(auth_time), int(expires), bytes(epoch), bytes(subject)]:
-            return Login(account, address, method, auth_time, expires, epoch, subject)
+        case [bytes(account), str(address), str(method), int(auth_time), int(expires), bytes(epoch), *rest]:
+            match rest:
+                case [bytes(subject), str(audience)]:
+                    return Login(account, address, method, auth_time, expires, epoch, subject, audience)
     raise Refusal(errors.DATA_INTEGRITY_ERROR)
 
 

@@ -70,6 +70,7 @@ HOLDERS: Final = (
 def measured_config(key_arns: Sequence[str], roots_pem: str, **changes: Any) -> bytes:
     """The enclave's configuration for these keys, in the order of `HOLDERS`, trusting one simulated authority."""
     rights = ["sign_message", "sign_typed_data", "sign_transaction"]
+    wallet_rights = ["sign_payload", "update_wallet", "attest_session", "recover_wallet", "sign_legacy_wallet"]
     scope = {
         "origins": [ORIGIN],
         "email_login": True,
@@ -83,13 +84,18 @@ def measured_config(key_arns: Sequence[str], roots_pem: str, **changes: Any) -> 
         "threshold": 2,
         "holders": [{"name": h.name, "key_arn": arn} for h, arn in zip(HOLDERS, key_arns, strict=True)],
         "scopes": [
-            scope | {"scope": SCOPE, "rights": [*rights, "sign_digest"]},
+            scope | {"scope": SCOPE, "rights": [*rights, "sign_digest", *wallet_rights], "wallet": wallet_template()},
             scope | {"scope": STRICT_SCOPE, "rights": rights},
         ],
         "tls_roots": dict.fromkeys(("kms", "identity_providers", "mail"), roots_pem),
         "mail": {"host": MAIL_HOST, "port": MAIL_PORT},
     }
     return json.dumps(config | changes, indent=1).encode()
+
+
+def wallet_template() -> dict[str, Any]:
+    """What smart wallets of `SCOPE` begin with: no guard, so that the login alone completes what it signs."""
+    return {"recovery": [{"key": "identity", "delay_s": 30 * 86_400}]}
 
 
 def oidc_clients() -> list[dict[str, Any]]:

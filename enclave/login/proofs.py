@@ -25,6 +25,17 @@ class LoginAnswer:
     answer: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class ProvenLogin:
+    """Whose login it was. `signer` is the one that it named at its start, `audience` the client id for which the
+    identity provider vouched; empty for a login by mail.
+    """
+
+    identity: Identity
+    signer: Key | None
+    audience: str
+
+
 class LoginProofs:
     """The login modes, and the commitments that they share."""
 
@@ -42,8 +53,8 @@ class LoginProofs:
             raise Refusal(errors.INVALID_REQUEST, f"get auth handler: unknown auth mode: {auth_mode}")
         return mode
 
-    async def prove(self, scope: Scope, auth_key: Key, answer: LoginAnswer) -> tuple[Identity, Key | None]:
-        """The identity that `answer` proves for a login that `auth_key` started, and the signer that it named then.
+    async def prove(self, scope: Scope, auth_key: Key, answer: LoginAnswer) -> ProvenLogin:
+        """What `answer` proves for a login that `auth_key` started.
 
         The commitment's refusals, or the mode's; the third wrong answer is TOO_MANY_ATTEMPTS.
         """
@@ -53,7 +64,8 @@ class LoginProofs:
         commitment = self._commitments.start_attempt(key, self._monotonic_ms())
         identity = await self._judge(mode, commitment, answer.answer, scope)
         self._commitments.consume(commitment)
-        return identity, commitment.signer
+        audience = commitment.metadata.get("aud", "") if identity.kind == "OIDC" else ""
+        return ProvenLogin(identity, commitment.signer, audience)
 
     async def _judge(self, mode: LoginMode, commitment: Commitment, answer: str, scope: Scope) -> Identity:
         try:

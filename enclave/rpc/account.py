@@ -72,8 +72,8 @@ class AccountService:
         owner = await self._owner(call, _LINK)
         self._changes.require_fresh(owner.caller.login)
         owner.account.require_active(self._clock.now_s())
-        identity, _ = await self._proofs.prove(owner.caller.scope, call.auth_key, answer)
-        return self._wire(owner, await self._changes.link(owner.account, identity))
+        proven = await self._proofs.prove(owner.caller.scope, call.auth_key, answer)
+        return self._wire(owner, await self._changes.link(owner.account, proven.identity))
 
     async def unlink(self, call: SignedCall) -> dict[str, Any]:
         """Close one of the account's logins, named by `login` as Account/Get shows it. Never the last one."""

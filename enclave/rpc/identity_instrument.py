@@ -15,7 +15,7 @@ from enclave.config import Config, Scope
 from enclave.devices import Devices, Login
 from enclave.errors import Refusal
 from enclave.login.modes import LoginRequest
-from enclave.login.proofs import LoginAnswer, LoginProofs
+from enclave.login.proofs import LoginAnswer, LoginProofs, ProvenLogin
 from enclave.rpc import params
 from enclave.rpc.envelope import SignedCall
 from enclave.sessions import Sessions, Subject
@@ -75,11 +75,12 @@ class IdentityInstrument:
         if signer_type != "Ethereum_Secp256k1":
             raise Refusal(errors.INVALID_REQUEST, "signer key type must be Ethereum_Secp256k1")
         named = LoginAnswer(identity_type, auth_mode, verifier, answer)
-        identity, signer = await self._proofs.prove(scope, call.auth_key, named)
+        proven = await self._proofs.prove(scope, call.auth_key, named)
+        identity, signer = proven.identity, proven.signer
         account = await self._accounts.find_or_create(scope.scope, identity, anew=anew)
         if signer is not None and signer.address != account.address:
             raise Refusal(errors.SIGNER_NOT_FOUND, "the login belongs to another signer")
-        await self._enrol(call, scope, account, account.subject(identity), auth_mode, lifetime_s)
+        await self._enrol(call, scope, account, proven, auth_mode, lifetime_s)
         return {"signer": {"keyType": "Ethereum_Secp256k1", "address": account.address}, "identity": identity.wire()}
 
     async def sign(self, call: SignedCall) -> dict[str, str]:
@@ -96,11 +97,12 @@ class IdentityInstrument:
         return {"signature": "0x" + signature.hex()}
 
     async def _enrol(
-        self, call: SignedCall, scope: Scope, account: Account, proven: bytes, method: str, lifetime_s: int
+        self, call: SignedCall, scope: Scope, account: Account, proven: ProvenLogin, method: str, lifetime_s: int
     ) -> None:
         now_s, epoch = self._clock.now_s(), self._sessions.epoch
-        login = Login(account.key.id, account.address, method, now_s, now_s + lifetime_s, epoch, proven)
-        subject = Subject(proven, scope.scope, call.auth_key, call.public_key)
+        whose, ends_s = account.subject(proven.identity), now_s + lifetime_s
+        login = Login(account.key.id, account.address, method, now_s, ends_s, epoch, whose, proven.audience)
+        subject = Subject(whose, scope.scope, call.auth_key, call.public_key)
         # A lifetime of 0 is a login that has ended already; it has no session.
         sessions = (self._sessions.issue(subject, scope.origins[0], login, lifetime_s),) if lifetime_s else ()
         end_login = partial(self._devices.end_login, scope.scope, account_id=account.key.id)

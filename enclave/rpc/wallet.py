@@ -133,7 +133,12 @@ class WalletService:
         now_s, origin = self._clock.now_s(), asked.session.origin
         with wallet_rules():
             attestation = parse_attestation_request(
-                call.params, wallet, scope=asked.caller.scope, identity=identity, origin=origin, now_s=now_s
+                call.params,
+                wallet,
+                identity=identity,
+                audience=asked.caller.login.audience,
+                origin=origin,
+                now_s=now_s,
             )
         issued = IssuedAttestation(attestation.approved_signer, origin, now_s)
 

@@ -7,7 +7,6 @@ issuer and audience of the verified login, and the present time.
 import re
 from typing import Any, Final
 
-from enclave.config import Scope
 from enclave.identity import Identity
 from enclave.sequence.changes import barred_signers
 from enclave.sequence.wallet_records import SmartWallet
@@ -31,7 +30,7 @@ _URL: Final = re.compile(r"[!-~]+\Z")
 
 
 def parse_attestation_request(
-    params: dict[str, Any], wallet: SmartWallet, *, scope: Scope, identity: Identity, origin: str, now_s: int
+    params: dict[str, Any], wallet: SmartWallet, *, identity: Identity, audience: str, origin: str, now_s: int
 ) -> Attestation:
     """From `approvedSigner` and, both optional, `redirectUrl` (of the session's origin) and `applicationData`."""
     signer = parse_address(params.get("approvedSigner"), f"{_CODE}-approved-signer")
@@ -39,7 +38,7 @@ def parse_attestation_request(
     require(signer not in (ZERO_ADDRESS, plan.identity, *plan.devices), f"{_CODE}-approved-signer")
     require(signer not in barred_signers(plan), "wallet-session-signer-blacklisted", "BlacklistedAddress")
     data = params.get("applicationData")
-    issuer_hash, audience_hash = _who_vouches(scope, identity)
+    issuer_hash, audience_hash = _who_vouches(identity, audience)
     return Attestation(
         approved_signer=signer,
         identity_type=IDENTITY_TYPE_OIDC if identity.kind == "OIDC" else IDENTITY_TYPE_EMAIL,
@@ -60,11 +59,9 @@ def _redirect_url(value: object, origin: str) -> str:
     return value
 
 
-def _who_vouches(scope: Scope, identity: Identity) -> tuple[bytes, bytes]:
-    """Hashes of issuer and audience, zero for a login by mail. The audience is the one of that issuer in the scope."""
+def _who_vouches(identity: Identity, audience: str) -> tuple[bytes, bytes]:
+    """Hashes of issuer and audience of the verified login, zero for a login by mail."""
     if identity.kind != "OIDC":
         return _NONE, _NONE
-    audiences = {client.audience for client in scope.oidc if client.issuer == identity.issuer}
-    if len(audiences) != 1:  # which of them the login was for is not remembered
-        raise WalletError(f"{_CODE}-audience")
-    return keccak256(identity.issuer.encode()), keccak256(audiences.pop().encode())
+    require(bool(audience), f"{_CODE}-audience")
+    return keccak256(identity.issuer.encode()), keccak256(audience.encode())

@@ -29,9 +29,9 @@ from evm.wallet.sessions.configuration import new_tree
 from evm.wallet.sessions.permission import Permission, SessionPermissions
 from evm.wallet.sessions.tree_encoding import encode_tree
 from protocol import cbor, limits
-from tests.appliance import ORIGIN, MemoryStore, config
+from tests.appliance import ORIGIN, MemoryStore
 
-from .wallet_support import GUARD, handed_over, wallet_scopes
+from .wallet_support import GUARD, handed_over
 
 DAY = 86_400
 IDENTITY = Address(b"\x01" * 20)
@@ -158,8 +158,7 @@ def test_redirect_url() -> None:
     def ask(size: int) -> Any:
         params = {"approvedSigner": checksum(WALLET), "redirectUrl": f"{ORIGIN}/".ljust(size, "x")}
         identity = Identity("Email", "", "a@example.com", None)
-        scope = config(scopes=wallet_scopes()).scopes[0]
-        return parse_attestation_request(params, wallet(), scope=scope, identity=identity, origin=ORIGIN, now_s=1)
+        return parse_attestation_request(params, wallet(), identity=identity, audience="", origin=ORIGIN, now_s=1)
 
     assert ask(limits.MAX_REDIRECT_URL_CHARS)
     with pytest.raises(WalletError, match="wallet-attestation-redirect-url"):

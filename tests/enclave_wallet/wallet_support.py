@@ -201,5 +201,3 @@ def merged(configuration: Configuration, operation: Operation, *partial: str) ->
 def partial_of(key: coincurve.PrivateKey, configuration: Configuration, operation: Operation) -> str:
     leaf = key_signature(address_of(key), sign(key, operation.digest))
     return "0x" + encode_signature(assemble(configuration, operation, [leaf])).hex()
-
-
