@@ -1,0 +1,127 @@
+"""From an intent to the digest that a key signs for it: one value that is judged, shown and signed.
+
+A message is signed as a personal message, whatever its bytes are, so it can be no transaction, typed document or
+operation of another account. Bytes that carry the prefix of one already are that message, if the length in it is right.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from evm.address import Address, checksum
+from evm.calldata import understand
+from evm.intents.bundle import Bundle, bundle_of
+from evm.intents.errors import IntentError, require
+from evm.intents.user_wallet import ChildWalletV2, UserWallet, WalletV3
+from evm.intents.wallet_data import AdoptChildWallet, SendTransaction, SessionAuthProof, SignMessage, SignTypedData
+from evm.keccak import keccak256
+from evm.message import PersonalMessage
+from evm.typed_data import TypedData
+from evm.wallet.erc1271 import personal_preimage, typed_data_preimage
+from evm.wallet.legacy.digests import approval_digest
+from evm.wallet.legacy.embedded import adopted_configuration
+from protocol import limits
+
+_PREFIX: Final = b"\x19Ethereum Signed Message:\n"
+_MAX_DIGITS: Final = len(str(limits.MAX_MESSAGE_BYTES))
+
+Signing: TypeAlias = SendTransaction | SignMessage | SignTypedData | SessionAuthProof | AdoptChildWallet
+
+
+@dataclass(frozen=True, slots=True)
+class Signable:
+    """What is signed for an intent. `digest` is for the key; `own_digest` is the name of a bundle in receipts."""
+
+    wallet: Address
+    chain_id: int
+    digest: bytes
+    own_digest: bytes
+    understood: dict[str, Any]
+
+
+def signable(intent: Signing, wallet: UserWallet, session_id: str, now_s: int) -> Signable:
+    """What the intent makes the user's wallet sign; `intent-wallet` unless it is that wallet which it names."""
+    require(intent.wallet == wallet.address, "intent-wallet")
+    match intent:
+        case SendTransaction():
+            bundle = bundle_of(intent)
+            return _bundle(bundle, wallet)
+        case SignMessage():
+            return _message(intent.chain_id, wallet, parse_personal_message(intent.message))
+        case SessionAuthProof():
+            proof = PersonalMessage(proof_text(intent, session_id).encode(), proof_text(intent, session_id))
+            return _message(intent.chain_id, wallet, proof)
+        case SignTypedData():
+            return _document(intent.chain_id, wallet, intent.document)
+        case AdoptChildWallet():
+            return _adoption(intent, wallet, now_s)
+
+
+def parse_personal_message(data: bytes) -> PersonalMessage:
+    """The message that a wallet is asked to sign, without its prefix; `intent-message-prefix` when that is wrong."""
+    body = data
+    if data.startswith(_PREFIX):
+        rest = data[len(_PREFIX) :]
+        bodies = {rest[digits:] for digits in range(1, _MAX_DIGITS + 1) if data == personal_preimage(rest[digits:])}
+        require(len(bodies) == 1, "intent-message-prefix")
+        [body] = bodies
+    try:
+        return PersonalMessage(body, body.decode())
+    except UnicodeDecodeError:
+        return PersonalMessage(body, None)
+
+
+def proof_text(intent: SessionAuthProof, session_id: str) -> str:
+    """What `sessionAuthProof` signs: who acts for which wallet, and the asker's nonce."""
+    parts = ["SessionAuthProof", session_id, checksum(intent.wallet), *([intent.nonce] if intent.nonce else [])]
+    return " ".join(parts)
+
+
+def _bundle(bundle: Bundle, wallet: UserWallet) -> Signable:
+    calls = [understand(call.to, call.value, call.data) for call in bundle.calls]
+    understood = {
+        "kind": "calls",
+        "chainId": str(bundle.chain_id),
+        "calls": [effects.as_json() for effects in calls],
+        "words": [*(effects.words for effects in calls), f"On chain {bundle.chain_id}, all of it or nothing"],
+    }
+    if isinstance(wallet, WalletV3):
+        digest = bundle.operation.digest
+        return Signable(wallet.address, bundle.chain_id, digest, digest, understood)
+    own = bundle.legacy_digest
+    return Signable(
+        wallet.address,
+        bundle.chain_id,
+        wallet.digest(bundle.chain_id, own),
+        wallet.own_digest(bundle.chain_id, own),
+        understood,
+    )
+
+
+def _message(chain_id: int, wallet: UserWallet, message: PersonalMessage) -> Signable:
+    return _preimage(chain_id, wallet, personal_preimage(message.data), message.understood())
+
+
+def _document(chain_id: int, wallet: UserWallet, document: TypedData) -> Signable:
+    require(document.chain_id in (None, chain_id), "intent-typed-data-chain")
+    return _preimage(chain_id, wallet, typed_data_preimage(document), document.understood())
+
+
+def _preimage(chain_id: int, wallet: UserWallet, preimage: bytes, understood: dict[str, Any]) -> Signable:
+    understood = {**understood, "words": [*understood["words"], f"By the wallet on chain {chain_id}"]}
+    if isinstance(wallet, WalletV3):
+        digest = wallet.message_digest(chain_id, preimage)
+        return Signable(wallet.address, chain_id, digest, digest, understood)
+    hashed = keccak256(preimage)
+    digest, own = wallet.digest(chain_id, hashed), wallet.own_digest(chain_id, hashed)
+    return Signable(wallet.address, chain_id, digest, own, understood)
+
+
+def _adoption(intent: AdoptChildWallet, wallet: UserWallet, now_s: int) -> Signable:
+    """The approval of a next configuration: by its nature it holds on every chain, so it is signed for chain 0."""
+    if not isinstance(wallet, ChildWalletV2):
+        raise IntentError("intent-adopt-generation")
+    require(intent.adopter not in (wallet.address, wallet.parent), "intent-adopter")
+    approval = approval_digest(adopted_configuration(wallet.parent, intent.adopter, now_s).image_hash)
+    words = f"Hand full control of the wallet to {checksum(intent.adopter)} as well, on every chain"
+    understood = {"kind": "adoption", "adopter": checksum(intent.adopter), "words": [words]}
+    return Signable(wallet.address, 0, wallet.digest(0, approval), wallet.own_digest(0, approval), understood)
