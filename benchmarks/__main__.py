@@ -28,7 +28,7 @@ from benchmarks.load import Load, Outcome
 from benchmarks.report import Figure, Report, Row
 from benchmarks.starting import Started
 from simulator import settings
-from simulator.appliance import SOURCE_ROOT
+from simulator.enclaves import SOURCE_ROOT
 
 T = TypeVar("T")
 

@@ -124,7 +124,11 @@ def _raw(key: EllipticCurvePublicKey, signature: bytes, covered: bytes) -> Raw:
 
 
 def _each(raws: Sequence[Raw], how: Callable[[Raw], None]) -> Callable[[], object]:
-    return lambda: [how(raw) for raw in raws]
+    def run() -> None:
+        for raw in raws:
+            how(raw)
+
+    return run
 
 
 def _times(sides: Sequence[Callable[[], object]], seconds: float) -> list[float]:

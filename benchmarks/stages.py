@@ -40,7 +40,7 @@ from host_proxy.store import SqliteStore
 from protocol import canonical_json, frames, services
 from protocol.frames import FrameConnection, Request
 from simulator import settings
-from simulator.appliance import SOURCE_ROOT
+from simulator.enclaves import SOURCE_ROOT
 from tests.appliance import SCOPE, Client, World
 
 Stage = tuple[str, Any, str]
