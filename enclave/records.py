@@ -8,7 +8,8 @@ A version is the trusted time of its write in milliseconds, or one more than the
 this boot has written is newer than everything that an earlier boot wrote, on any branch of history that the host kept.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from enclave import sealing
 from enclave.errors import Refusal, StoreConflict, StoreError
 from enclave.ports import Store
 from enclave.secret import Secret
+from enclave.versions import SeenVersions
 from protocol import cbor, errors, limits
 from protocol.errors import ProtocolError
 from protocol.services import RecordKey, StoredRecord, Write
@@ -43,6 +45,14 @@ class Change:
     body: Any
 
 
+@dataclass(slots=True)
+class _Writing:
+    """Writes of one record under way, and the highest version in whose place one of them was written."""
+
+    count: int = 0
+    replaced: int = -1
+
+
 class Conflict(Exception):
     """Somebody else wrote one of the records first. Load again and decide anew."""
 
@@ -68,10 +78,8 @@ class Records:
         self._random = random
         self._seal_key = sealing.derive(root, "chancery/record-seal/1", deployment)
         self._index_key = sealing.derive(root, "chancery/record-index/1", deployment)
-        self._seen: dict[bytes, int] = {}
-        self._replaced: dict[
-            bytes, int
-        ] = {}  # the highest version of each record that a write of ours took the place of
+        self._seen = SeenVersions()
+        self._writing: dict[bytes, _Writing] = {}
 
     def key(self, table: str, *parts: str | bytes) -> RecordKey:
         """Where the record of `parts` lies: a keyed hash, so that the store learns no address or subject (LP-04)."""
@@ -88,7 +96,7 @@ class Records:
         asked for is stale.
         """
         for _ in range(_READS):
-            known = [self._seen.get(key.id, 0) for key in keys]
+            known = [self._seen.floor(key.id) for key in keys]
             try:
                 found = await self._store.get(keys)
             except StoreError:
@@ -96,7 +104,7 @@ class Records:
             versions = [0 if stored is None else stored.version for stored in found]
             if any(version < floor for version, floor in zip(versions, known, strict=True)):
                 raise Refusal(errors.STALE_RECORD)
-            if all(version >= self._seen.get(key.id, 0) for key, version in zip(keys, versions, strict=True)):
+            if all(version >= self._seen.floor(key.id) for key, version in zip(keys, versions, strict=True)):
                 return [self._take(key, stored) for key, stored in zip(keys, found, strict=True)]
         raise Refusal(errors.BUSY)
 
@@ -118,26 +126,41 @@ class Records:
         After DATABASE_ERROR it is unknown whether the write happened: callers must not go on with the effect. A store
         that agrees to two writes in the place of one version has lied to one of them: the later one is STALE_RECORD.
         """
-        if any(self._seen.get(change.key.id, 0) > change.expected for change in changes):
+        if any(self._seen.floor(change.key.id) > change.expected for change in changes):
             raise Conflict
         writes = [Write(change.key, change.expected, change.version, self._seal(change)) for change in changes]
+        with self._all_writing(changes) as places:
+            try:
+                await self._store.put(writes)
+            except StoreConflict:
+                raise Conflict from None
+            except StoreError:
+                raise Refusal(errors.DATABASE_ERROR) from None
+            if any(place.replaced >= change.expected for place, change in zip(places, changes, strict=True)):
+                raise Refusal(errors.STALE_RECORD)
+            for place, change in zip(places, changes, strict=True):
+                place.replaced = change.expected
+                self._seen.rise(change.key.id, change.version)
+
+    @contextmanager
+    def _all_writing(self, changes: Sequence[Change]) -> Iterator[list[_Writing]]:
+        """What these writes share with others of the same records that are under way; forgotten with the last."""
+        places = [self._writing.setdefault(change.key.id, _Writing()) for change in changes]
+        for place in places:
+            place.count += 1
         try:
-            await self._store.put(writes)
-        except StoreConflict:
-            raise Conflict from None
-        except StoreError:
-            raise Refusal(errors.DATABASE_ERROR) from None
-        if any(self._replaced.get(change.key.id, -1) >= change.expected for change in changes):
-            raise Refusal(errors.STALE_RECORD)
-        for change in changes:
-            self._replaced[change.key.id] = change.expected
-            self._seen[change.key.id] = max(change.version, self._seen.get(change.key.id, 0))
+            yield places
+        finally:
+            for place, change in zip(places, changes, strict=True):
+                place.count -= 1
+                if not place.count:
+                    self._writing.pop(change.key.id, None)
 
     def _take(self, key: RecordKey, stored: StoredRecord | None) -> Record | None:
         if stored is None:
             return None
         record = self._open(key, stored.version, stored.value)
-        self._seen[key.id] = stored.version
+        self._seen.rise(key.id, stored.version)
         return record
 
     def _seal(self, change: Change) -> bytes:

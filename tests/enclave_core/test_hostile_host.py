@@ -8,10 +8,10 @@ in a boot.
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from enclave.versions import SeenVersions
 from evm.keccak import keccak256
 from protocol.services import StoredRecord
 from tests.appliance import Client, Refused, World
@@ -153,8 +153,8 @@ async def test_the_schedule_is_able_to_find_a_planted_bug(
 ) -> None:
     """SM-04: with versions no longer remembered, some schedule of a hundred must break an invariant."""
 
-    class Forgetful(dict[bytes, Any]):
-        def __setitem__(self, key: bytes, value: Any) -> None:
+    class Forgetful(SeenVersions):
+        def rise(self, record_id: bytes, version: int) -> None:
             """Remember nothing."""
 
     found = False

@@ -1,0 +1,79 @@
+"""The highest version seen of each record in this boot: a few dozen bytes a record, whatever the host makes us see.
+
+Every record that is read or written is remembered until the boot ends (RB-01), so this is the one table that grows with
+the number of users. A dictionary would take some 150 bytes an entry. Record ids are keyed hashes, so the host cannot
+choose where an entry lands, nor find two that share 128 bits.
+"""
+
+from array import array
+from typing import Final
+
+_SHARDS: Final = 1024
+"""Each grows by itself, so growing never takes more than a few milliseconds."""
+_FIRST_SLOTS: Final = 8
+_WORDS: Final = 3  # two of the id, one of the version
+_ID_BYTES: Final = 16
+
+
+class _Shard:
+    """Open addressing with linear probing over one array of words; at most three quarters full."""
+
+    __slots__ = ("_count", "_mask", "_words")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._mask = _FIRST_SLOTS - 1
+        self._words = array("Q", bytes(8 * _WORDS * _FIRST_SLOTS))
+
+    def get(self, high: int, low: int) -> int:
+        return self._words[self._slot(high, low) + 2]
+
+    def put(self, high: int, low: int, version: int) -> None:
+        slot = self._slot(high, low)
+        words = self._words
+        if not words[slot + 2]:
+            self._count += 1
+        words[slot], words[slot + 1], words[slot + 2] = high, low, version
+        if self._count * 4 > (self._mask + 1) * 3:
+            self._grow()
+
+    def _slot(self, high: int, low: int) -> int:
+        """Where the entry is, or the free place for it."""
+        words, mask = self._words, self._mask
+        place = low & mask
+        while True:
+            slot = place * _WORDS
+            if not words[slot + 2] or (words[slot] == high and words[slot + 1] == low):
+                return slot
+            place = (place + 1) & mask
+
+    def _grow(self) -> None:
+        old = self._words
+        self._count, self._mask = 0, 2 * self._mask + 1
+        self._words = array("Q", bytes(8 * _WORDS * (self._mask + 1)))
+        for slot in range(0, len(old), _WORDS):
+            if old[slot + 2]:
+                self.put(old[slot], old[slot + 1], old[slot + 2])
+
+
+class SeenVersions:
+    """Floors that only rise. Ids are uniform and of at least 16 bytes; versions are from 1 to 2^64 - 1."""
+
+    def __init__(self) -> None:
+        self._shards = tuple(_Shard() for _ in range(_SHARDS))
+
+    def floor(self, record_id: bytes) -> int:
+        """The highest version seen of this record; 0 when it has not been seen."""
+        high, low = _words(record_id)
+        return self._shards[high % _SHARDS].get(high, low)
+
+    def rise(self, record_id: bytes, version: int) -> None:
+        """Remember that `version` was seen; a lower one than before changes nothing."""
+        high, low = _words(record_id)
+        shard = self._shards[high % _SHARDS]
+        if version > shard.get(high, low):
+            shard.put(high, low, version)
+
+
+def _words(record_id: bytes) -> tuple[int, int]:
+    return int.from_bytes(record_id[:8], "little"), int.from_bytes(record_id[8:_ID_BYTES], "little")
