@@ -25,6 +25,10 @@ class _Shard:
         self._mask = _FIRST_SLOTS - 1
         self._words = array("Q", bytes(8 * _WORDS * _FIRST_SLOTS))
 
+    def __len__(self) -> int:
+        """Words that it holds, used or free."""
+        return len(self._words)
+
     def get(self, high: int, low: int) -> int:
         return self._words[self._slot(high, low) + 2]
 
@@ -61,6 +65,11 @@ class SeenVersions:
 
     def __init__(self) -> None:
         self._shards = tuple(_Shard() for _ in range(_SHARDS))
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the entries and of the free places between them."""
+        return sum(len(shard) for shard in self._shards) * 8
 
     def floor(self, record_id: bytes) -> int:
         """The highest version seen of this record; 0 when it has not been seen."""
