@@ -27,6 +27,7 @@ from enclave.records import Records
 from enclave.rpc.account import AccountService
 from enclave.rpc.authorized import Authorizer
 from enclave.rpc.identity_instrument import IdentityInstrument
+from enclave.rpc.legacy_wallet import LegacyWalletService
 from enclave.rpc.session import SessionService
 from enclave.rpc.signer import SignerService
 from enclave.rpc.wallet import WalletService
@@ -53,6 +54,7 @@ def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
     authorizer = Authorizer(config, clock, devices, sessions)
     session = SessionService(config, clock, authorizer, accounts, devices, sessions, nonces)
     signer = SignerService(authorizer, wallets, parts.second_opinion)
+    legacy = LegacyWalletService(authorizer, wallets, nonces, clock, parts.second_opinion)
     wallet_records = WalletRecords(records)
     wallet_calls = WalletCalls(authorizer, accounts, wallet_records, nonces, clock)
     wallet = WalletService(wallet_calls, wallet_records, wallets, clock, parts.second_opinion)
@@ -76,6 +78,8 @@ def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
         "/rpc/Signer/SignMessage": signer.sign_message,
         "/rpc/Signer/SignTypedData": signer.sign_typed_data,
         "/rpc/Signer/SignTransaction": signer.sign_transaction,
+        "/rpc/LegacyWallet/Address": legacy.address,
+        "/rpc/LegacyWallet/Sign": legacy.sign,
         "/rpc/Wallet/Create": wallet.create,
         "/rpc/Wallet/Address": wallet.address,
         "/rpc/Wallet/Configuration": wallet.configuration,

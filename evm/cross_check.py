@@ -5,12 +5,13 @@ Importing this module imports eth-account (about half a second), so nothing else
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 # eth-hash chooses its library when it is first imported, and its default is six times slower.
 os.environ["ETH_HASH_BACKEND"] = "pysha3"
 
+from eth_abi.abi import encode as encode_abi
 from eth_account._utils.legacy_transactions import serializable_unsigned_transaction_from_dict
 from eth_account.messages import SignableMessage, encode_defunct, encode_typed_data
 from eth_account.typed_transactions.access_list_transaction import AccessListTransaction
@@ -23,6 +24,7 @@ from evm.keccak import keccak256
 from evm.message import PersonalMessage
 from evm.transaction import Transaction, TransactionType
 from evm.typed_data import TypedData
+from evm.wallet.legacy.digests import LegacyCall
 from evm.wallet.operation_hash import RecoveryPayload, operation_hash
 from evm.wallet.payload import Payload
 from evm.wallet.payload_json import typed_data as wallet_document
@@ -68,6 +70,18 @@ def check_wallet_payload(payload: Payload | RecoveryPayload, wallet: Address, ch
     except Exception:  # noqa: BLE001  it raises whatever its parts raise
         raise EvmError("encoders-disagree") from None
     _compare(operation_hash(payload, wallet, chain_id), digest)
+
+
+def check_legacy_bundle(calls: Sequence[LegacyCall], nonce: int, digest: bytes) -> None:
+    """Both encoders agree on a bundle of the second generation of wallets."""
+    listed = [
+        (call.delegate_call, call.revert_on_error, call.gas_limit, call.target, call.value, call.data) for call in calls
+    ]
+    try:
+        encoded = encode_abi(["uint256", "(bool,bool,uint256,address,uint256,bytes)[]"], [nonce, listed])
+    except Exception:  # noqa: BLE001  it raises whatever its parts raise
+        raise EvmError("encoders-disagree") from None
+    _compare(digest, keccak256(encoded))
 
 
 def _compare(ours: bytes, theirs: bytes) -> None:
