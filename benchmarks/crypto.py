@@ -17,6 +17,7 @@ from benchmarks.devices import Device, KeyType
 from enclave import curve, shamir
 from enclave.auth_key import Key, parse_key, verify_request_signature
 from enclave.config import Holder
+from enclave.generations import Generations
 from enclave.holders import HolderKeys
 from enclave.ports import DataKey
 from enclave.secret import Secret
@@ -51,8 +52,7 @@ def measure(key_type: KeyType, seconds: float) -> CryptoOnly:
 
 async def _measure(key_type: KeyType, seconds: float) -> CryptoOnly:
     random = os.urandom
-    holders = await _holders()
-    shards = Shards(holders, "benchmark", random)
+    shards = Shards(await _generations(), "benchmark", random)
     with curve.random_scalar(random) as scalar:
         shard_set = await shards.split(scalar, _OWNER, 1)
     key, signature, canonical = _request(key_type)
@@ -126,14 +126,15 @@ def _request(key_type: KeyType) -> tuple[Key, str, bytes]:
     return key, auth_key.sign(canonical), canonical
 
 
-async def _holders() -> HolderKeys:
+async def _generations() -> Generations:
     arns = [f"arn:aws:kms:eu-west-{i}:{i}11111111111:key/benchmark" for i in range(1, _HOLDERS + 1)]
     holders = [Holder(name=f"holder-{i}", key_arn=arn) for i, arn in enumerate(arns, 1)]
     keys = HolderKeys(
         _Kms(), deployment="benchmark", holders=holders, threshold=_THRESHOLD, clock=_Clock(), lease_s=3600
     )
-    await keys.provision()
-    return keys
+    generations = Generations(lambda _: keys)
+    await generations.provision()
+    return generations
 
 
 class _Kms:

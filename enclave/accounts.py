@@ -6,6 +6,7 @@ logins get one wallet (the loser reads the winner's), and "not found" is never e
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 from weakref import WeakValueDictionary
@@ -136,6 +137,19 @@ class Accounts:
         finally:
             self._cache.drop(account.key.id)  # somebody may have read it meanwhile
 
+    async def renew(self, key: RecordKey) -> None:
+        """Renew the shares of the account at `key`, if there is one. BUSY when others keep writing it."""
+        for _ in range(_TRIES):
+            account = await self._fetch(key)
+            if account is None:
+                return
+            try:
+                self._remember(await self._renewed(account))
+            except Conflict:
+                continue
+            return
+        raise Refusal(errors.BUSY)
+
     async def add_device(self, account: Account, device: str, evict: Evict) -> Account:
         """The account with `device` in its list. When the list is full the oldest leaves, and `evict` ends it."""
         if device in account.devices:
@@ -153,6 +167,8 @@ class Accounts:
         ACCOUNT_FROZEN; what was changed since `account` was loaded counts.
         """
         current = await self.load(account.key)
+        if current is not None and not self._shards.is_current(current.shards):
+            current = await self._fetch(account.key)  # another enclave may have renewed it
         if current is None or session.scope != current.scope or current.login(session.identity_hash) is None:
             raise Refusal(errors.SESSION_MISMATCH)
         current.require_active(self._records.now_s())
@@ -162,7 +178,9 @@ class Accounts:
         account = await self._fetch(RecordKey("account", account_id))
         if account is None or not account.has(identity):  # one of the two records is an old one
             raise Refusal(errors.STALE_RECORD)
-        return self._remember(await self._renewed(account))
+        with suppress(Conflict):  # somebody else renewed it or enrolled a device: the next login sees to the rest
+            account = await self._renewed(account)
+        return self._remember(account)
 
     async def _fetch(self, key: RecordKey) -> Account | None:
         [record] = await self._records.load(key)
@@ -179,17 +197,14 @@ class Accounts:
         return Account(key, version, scope, address, salt, identity, shards, (identity,), ())
 
     async def _renewed(self, account: Account) -> Account:
-        """With the shares that a holder has missed."""
+        """With the shares that a holder has missed, and none of an earlier generation; `Conflict`."""
         version = self._records.next_version(account.version)
-        shards = await self._shards.mend(account.shards, account.owner, version)
+        shards = await self._shards.renew(account.shards, account.owner, version)
         if shards is account.shards:
             return account
-        mended = replace(account, shards=shards, version=version)
-        try:
-            await self.write(account, Change(account.key, account.version, version, mended.body()))
-        except Conflict:  # somebody else mended or enrolled a device; theirs is as good
-            return account
-        return mended
+        renewed = replace(account, shards=shards, version=version)
+        await self.write(account, Change(account.key, account.version, version, renewed.body()))
+        return renewed
 
     def _remember(self, account: Account) -> Account:
         known = self._cache.get(account.key.id)

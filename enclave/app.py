@@ -21,6 +21,7 @@ from enclave.config import Config
 from enclave.deployment import Deployment, DeploymentSecrets
 from enclave.dispatch import Dispatcher, Routes, SignedMethod
 from enclave.errors import BootError, NsmError, PortError, Refusal
+from enclave.generations import Generations
 from enclave.holders import HolderKeys
 from enclave.nsm.client import NsmClient
 from enclave.parts import Parts
@@ -44,15 +45,11 @@ class Enclave:
         self._config = config
         self._nsm = NsmClient(ports.nsm)
         self._clock = TrustedClock(ports.clock, config.limits.clock_skew_ms)
-        self._holders = HolderKeys(
-            ports.kms,
-            deployment=config.deployment,
-            holders=config.holders,
-            threshold=config.threshold,
-            clock=ports.clock,
-            lease_s=config.limits.holder_lease_s,
+        self._generations = Generations(self._holders_of)
+        self._shards = Shards(self._generations, config.deployment, ports.entropy.random)
+        self._deployment = Deployment(
+            config.deployment, ports.store, self._generations, self._shards, ports.entropy.random
         )
-        self._shards = Shards(self._holders, config.deployment, ports.entropy.random)
         self._pcr0 = b""
         self._started_ms = 0
         self._second_opinion = SecondOpinion()
@@ -93,17 +90,24 @@ class Enclave:
         log.event("serving", identity_key=secrets.identity_public_key.hex())
         channel = SealedChannel(keys.channel_key, self._clock.monotonic_ms, self._config.limits.channel_key_s)
         attestor = self._attestor(keys, secrets, channel)
-        parts = Parts(self._config, self._ports, self._clock, self._shards, secrets, keys.epoch, self._second_opinion)
+        parts = Parts(
+            self._config,
+            self._ports,
+            self._clock,
+            self._shards,
+            self._deployment,
+            secrets,
+            keys.epoch,
+            self._second_opinion,
+        )
         self._dispatcher.serve(self._routes(signed_methods(parts), attestor), attestor, channel)
         return channel
 
     async def _open_deployment(self) -> DeploymentSecrets:
         """The deployment's secrets, however long the holders or the store take to come back."""
-        ports, name = self._ports, self._config.deployment
-        deployment = Deployment(name, ports.store, self._holders, self._shards, ports.entropy.random)
         while True:
             try:
-                return await deployment.open()
+                return await self._deployment.open()
             except (PortError, Refusal) as error:
                 log.event("booting", code=error.code if isinstance(error, PortError) else error.error.name)
             except BootError as error:
@@ -112,11 +116,24 @@ class Enclave:
                 log.event("booting", code=error.code, detail=str(error))
             await asyncio.sleep(_RETRY_S)
 
+    def _holders_of(self, generation: int) -> HolderKeys:
+        config, ports = self._config, self._ports
+        return HolderKeys(
+            ports.kms,
+            deployment=config.deployment,
+            holders=config.holders,
+            threshold=config.threshold,
+            clock=ports.clock,
+            lease_s=config.limits.holder_lease_s,
+            generation=generation,
+        )
+
     async def _keep_holders(self) -> None:
-        """Renew leases before they end and learn of a failing holder before a user does."""
+        """Renew leases before they end, learn of a failing holder before a user does, and of a new generation."""
         while True:
             await asyncio.sleep(min(_HOLDER_ROUND_S, self._config.limits.holder_lease_s / 3))
-            await self._holders.refresh()
+            await self._deployment.learn()
+            await self._generations.current.refresh()
 
     def _routes(self, signed: Mapping[str, SignedMethod], attestor: Attestor) -> Routes:
         return Routes(
@@ -145,7 +162,7 @@ class Enclave:
         return 200, {"pcr0": self._pcr0.hex(), "startTime": started, "uptime": uptime_s, "ver": VERSION}
 
     def _health(self) -> tuple[int, Any]:
-        holders = self._holders.health()
+        holders = self._generations.current.health()
         healthy = self.phases.serving and self._clock.trusted and holders.may_still_fail >= 0
         return 200 if healthy else 503, {
             "serving": self.phases.serving,

@@ -46,9 +46,9 @@ def key_check(key: Secret, holder: Holder, context: Mapping[str, str]) -> bytes:
     return sealing.keyed_hash(key, _CHECK_LABEL, holder.key_arn, dict(context))
 
 
-def validate_set(wrapped: Sequence[WrappedHolderKey], names: Sequence[str]) -> None:
-    """One well-formed key of each of `names`, all of one generation; `BootError("holder-keys")` otherwise."""
-    if sorted(key.name for key in wrapped) != sorted(names) or len({key.generation for key in wrapped}) != 1:
+def validate_set(wrapped: Sequence[WrappedHolderKey], names: Sequence[str], generation: int) -> None:
+    """One well-formed key of each of `names`, all of `generation`; `BootError("holder-keys")` otherwise."""
+    if sorted(key.name for key in wrapped) != sorted(names) or {key.generation for key in wrapped} != {generation}:
         raise BootError("holder-keys", "the stored keys are not those of the configured holders")
     if not all(map(_is_well_formed, wrapped)):
         raise BootError("holder-keys", "a stored key is damaged")

@@ -66,7 +66,15 @@ class HolderKeys:
     """The n holders of the measured configuration, index i (1 to n) being the i-th. One instance per event loop."""
 
     def __init__(
-        self, kms: Kms, *, deployment: str, holders: Sequence[Holder], threshold: int, clock: Clock, lease_s: float
+        self,
+        kms: Kms,
+        *,
+        deployment: str,
+        holders: Sequence[Holder],
+        threshold: int,
+        clock: Clock,
+        lease_s: float,
+        generation: int = FIRST_GENERATION,
     ) -> None:
         self._kms = kms
         self._deployment = deployment
@@ -75,18 +83,26 @@ class HolderKeys:
         self._seats = {index: _Seat(holder) for index, holder in enumerate(holders, start=1)}
         self.threshold: Final = threshold
         self.count: Final = len(holders)
-        self.generation = FIRST_GENERATION
+        self.generation: Final = generation
 
     def name(self, index: int) -> str:
         """The configured name of holder `index`."""
         return self._seats[index].holder.name
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no keys were adopted or made yet."""
+        return all(seat.wrapped is None for seat in self._seats.values())
+
+    def holds(self, wrapped: Sequence[WrappedHolderKey]) -> bool:
+        """Whether these are the wrapped keys in use."""
+        return {seat.wrapped for seat in self._seats.values()} == set(wrapped)
+
     def adopt(self, wrapped: Sequence[WrappedHolderKey]) -> None:
-        """Take the deployment's wrapped keys, one of each holder; nothing is opened yet. `BootError("holder-keys")`."""
-        validate_set(wrapped, [seat.holder.name for seat in self._seats.values()])
+        """Take this generation's wrapped keys, one of each holder; nothing is opened. `BootError("holder-keys")`."""
+        validate_set(wrapped, [seat.holder.name for seat in self._seats.values()], self.generation)
         by_name = {key.name: key for key in wrapped}
         self.close()
-        self.generation = wrapped[0].generation
         for seat in self._seats.values():
             seat.wrapped = by_name[seat.holder.name]
             seat.retry_at_ms = 0
@@ -204,10 +220,10 @@ class HolderKeys:
 
     async def _make(self, seat: _Seat) -> tuple[WrappedHolderKey, Secret]:
         holder = seat.holder
-        context = encryption_context(self._deployment, holder.name, FIRST_GENERATION)
+        context = encryption_context(self._deployment, holder.name, self.generation)
         made = await self._kms.generate_data_key(holder, context)
         check = key_check(made.key, holder, context)
-        wrapped = WrappedHolderKey(holder.name, made.ciphertext_blob, FIRST_GENERATION, check)
+        wrapped = WrappedHolderKey(holder.name, made.ciphertext_blob, self.generation, check)
         try:
             (await self._open(holder, wrapped)).wipe()
         except BaseException:  # cancelled as well

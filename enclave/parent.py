@@ -16,7 +16,7 @@ from protocol import limits, services
 from protocol.addresses import SERVICES_PORT
 from protocol.errors import ProtocolError
 from protocol.frames import FrameConnection, Request, Response
-from protocol.services import Credentials, RecordKey, StoredRecord, Write
+from protocol.services import Credentials, Page, RecordKey, StoredRecord, Write
 
 Dial = Callable[[int], Awaitable[socket]]
 
@@ -46,6 +46,16 @@ class ParentServices:
             raise StoreConflict
         if response.status != 200:
             raise StoreError("store-refused")
+
+    async def ids(self, page: Page) -> list[bytes]:
+        """Port `Store.ids`."""
+        response = await self._call(services.STORE_LIST, services.encode_page(page))
+        if response.status != 200:
+            raise StoreError("store-refused")
+        try:
+            return services.decode_ids(response.body, page)
+        except ProtocolError:
+            raise StoreError("store-malformed") from None
 
     async def credentials(self, holder: str) -> Credentials:
         """The host's hint for calls to `holder`'s account; `StoreError` when it has none."""

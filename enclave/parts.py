@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from enclave.clock import TrustedClock
 from enclave.config import Config
-from enclave.deployment import DeploymentSecrets
+from enclave.deployment import Deployment, DeploymentSecrets
 from enclave.ports import Ports
 from enclave.second_opinion import SecondOpinion
 from enclave.shards import Shards
@@ -18,6 +18,7 @@ class Parts:
     ports: Ports
     clock: TrustedClock
     shards: Shards
+    deployment: Deployment
     secrets: DeploymentSecrets = field(repr=False)
     epoch: bytes
     second_opinion: SecondOpinion

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from enclave.config import Holder
 from enclave.secret import Secret
-from protocol.services import RecordKey, StoredRecord, Write
+from protocol.services import Page, RecordKey, StoredRecord, Write
 
 
 class Nsm(Protocol):
@@ -51,6 +51,10 @@ class Store(Protocol):
 
     async def put(self, writes: Sequence[Write]) -> None:
         """All of `writes`, durable on return, or none of them."""
+        ...
+
+    async def ids(self, page: Page) -> list[bytes]:
+        """A page of a table, as the store likes to tell it; fewer than asked for on the last one."""
         ...
 
 

@@ -24,7 +24,9 @@ from enclave.net.tls import client_context
 from enclave.nonces import Nonces
 from enclave.parts import Parts
 from enclave.records import Records
+from enclave.rotation import Rotation
 from enclave.rpc.account import AccountService
+from enclave.rpc.admin import AdminService
 from enclave.rpc.authorized import Authorizer
 from enclave.rpc.identity_instrument import IdentityInstrument
 from enclave.rpc.legacy_wallet import LegacyWalletService
@@ -61,7 +63,12 @@ def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
     update = WalletUpdateService(wallet_calls, wallet_records, wallets, clock, parts.second_opinion)
     changes = AccountChanges(accounts, devices, clock, config.limits)
     account = AccountService(clock, authorizer, accounts, changes, proofs, nonces)
+    rotation = Rotation(parts.deployment, parts.secrets, accounts, ports.store, clock.now_s)
+    admin = AdminService(config, clock, nonces, rotation)
     return {
+        "/rpc/IdentityInstrumentAdmin/RotateCipherKey": admin.rotate_cipher_key,
+        "/rpc/IdentityInstrumentAdmin/RefreshEncryptedData": admin.refresh_encrypted_data,
+        "/rpc/IdentityInstrumentAdmin/CleanupUnusedCipherKeys": admin.cleanup_unused_cipher_keys,
         "/rpc/IdentityInstrument/CommitVerifier": instrument.commit_verifier,
         "/rpc/IdentityInstrument/CompleteAuth": instrument.complete_auth,
         "/rpc/IdentityInstrument/Sign": instrument.sign,

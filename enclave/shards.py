@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from enclave import sealing, shamir
 from enclave.errors import Refusal
+from enclave.generations import Generations
 from enclave.holders import HolderKeys
 from enclave.secret import Secret
 from protocol import errors
@@ -77,99 +78,109 @@ def _read_share(body: Any) -> SealedShare | None:
 
 
 class Shards:
-    """Splits, seals, opens and mends. Holder keys are asked for under their lease; no call to KMS on the hot path."""
+    """Splits, seals, opens and renews. Holder keys are asked for under their lease; no call to KMS on the hot path."""
 
-    def __init__(self, holders: HolderKeys, deployment: str, random: Callable[[int], bytes]) -> None:
-        self._holders = holders
+    def __init__(self, generations: Generations, deployment: str, random: Callable[[int], bytes]) -> None:
+        self._generations = generations
         self._deployment = deployment
         self._random = random
 
-    async def split(self, scalar: Secret, owner: Owner, record_version: int) -> ShardSet:
-        """Seal a share for every holder whose key is at hand; at least t of them, or HOLDERS_UNAVAILABLE."""
-        keys = await self._holders.available()
-        parts = shamir.split(scalar, self._holders.threshold, self._holders.count, self._random)
+    def is_current(self, shards: ShardSet) -> bool:
+        """Whether the set lies under the current generation."""
+        return shards.generation == self._generations.current.generation
+
+    async def split(
+        self, scalar: Secret, owner: Owner, record_version: int, holders: HolderKeys | None = None
+    ) -> ShardSet:
+        """Seal a share for every holder whose key is at hand; at least t of them, or HOLDERS_UNAVAILABLE.
+
+        `holders` is the generation to seal under, the current one without it.
+        """
+        holders = holders or self._generations.current
+        keys = await holders.available()
+        parts = shamir.split(scalar, holders.threshold, holders.count, self._random)
         try:
             shares = tuple(
-                self._seal(share, owner, index, record_version) if index in keys else None
+                self._seal(holders, share, owner, index, record_version) if index in keys else None
                 for index, share in enumerate(parts.shares, start=1)
             )
         finally:
             for share in parts.shares:
                 share.wipe()
-        return ShardSet(self._holders.generation, parts.commitments, shares)
+        return ShardSet(holders.generation, parts.commitments, shares)
 
     async def open(self, shards: ShardSet, owner: Owner) -> Secret:
         """The scalar, checked against its public key. Wrong shares name their holder and are left out."""
+        holders = await self._generations.of(shards.generation)
         wrong: set[int] = set()
         while True:
-            shares = await self._open_shares(shards, owner, wrong)
+            shares = await self._open_shares(holders, shards, owner, wrong)
             try:
                 return shamir.combine(shares, shards.commitments)
             except shamir.WrongShare as error:
-                self._blame(error.indices, wrong)
+                _blame(holders, error.indices, wrong)
             finally:
                 for share in shares.values():
                     share.wipe()
 
-    async def mend(self, shards: ShardSet, owner: Owner, record_version: int) -> ShardSet:
-        """The set with missing shares of returned holders filled in; the same set when there is nothing to do."""
-        keys = await self._holders.available()
+    async def renew(self, shards: ShardSet, owner: Owner, record_version: int) -> ShardSet:
+        """The set as it would be made today: split anew if its generation is an earlier one, and with missing shares of
+        returned holders filled in. The same set when there is nothing to do.
+        """
+        if self.is_current(shards):
+            return await self._mend(self._generations.current, shards, owner, record_version)
+        with await self.open(shards, owner) as scalar:
+            return await self.split(scalar, owner, record_version)
+
+    async def _mend(self, holders: HolderKeys, shards: ShardSet, owner: Owner, record_version: int) -> ShardSet:
+        keys = await holders.available()
         due = [index for index, share in enumerate(shards.shares, start=1) if share is None and index in keys]
         if not due:
             return shards
-        present = await self._open_shares(shards, owner, set())
+        present = await self._open_shares(holders, shards, owner, set())
         shares = list(shards.shares)
         try:
             for index in due:
                 with shamir.interpolate(present, shards.commitments, at=index) as share:
                     if shamir.find_wrong({index: share}, shards.commitments):
                         raise Refusal(errors.DATA_INTEGRITY_ERROR)
-                    shares[index - 1] = self._seal(share, owner, index, record_version)
+                    shares[index - 1] = self._seal(holders, share, owner, index, record_version)
         finally:
             for share in present.values():
                 share.wipe()
         return replace(shards, shares=tuple(shares))
 
-    async def _open_shares(self, shards: ShardSet, owner: Owner, wrong: set[int]) -> dict[int, Secret]:
+    async def _open_shares(
+        self, holders: HolderKeys, shards: ShardSet, owner: Owner, wrong: set[int]
+    ) -> dict[int, Secret]:
         """Exactly t opened shares of holders not in `wrong`; a share that does not open puts its holder there."""
         while True:
             held = {i for i, share in enumerate(shards.shares, start=1) if share is not None} - wrong
-            keys = await self._holders.available(among=held)
+            keys = await holders.available(among=held)
             opened: dict[int, Secret] = {}
             for index in sorted(held & keys):
                 try:
-                    opened[index] = self._open(shards, owner, index)
+                    opened[index] = self._open(holders, shards, owner, index)
                 except sealing.SealError:
-                    self._blame((index,), wrong)
-                if len(opened) == self._holders.threshold:
+                    _blame(holders, (index,), wrong)
+                if len(opened) == holders.threshold:
                     return opened
             for share in opened.values():
                 share.wipe()
 
-    def _blame(self, indices: tuple[int, ...], wrong: set[int]) -> None:
-        if not indices:
-            raise Refusal(errors.DATA_INTEGRITY_ERROR)
-        wrong.update(indices)
-        for index in indices:
-            self._holders.report_wrong_share(index)
-
-    def _seal(self, share: Secret, owner: Owner, index: int, record_version: int) -> SealedShare:
-        with self._sealing_key(owner, index, self._holders.generation) as key:
-            aad = self._aad(owner, index, self._holders.generation, record_version)
+    def _seal(self, holders: HolderKeys, share: Secret, owner: Owner, index: int, record_version: int) -> SealedShare:
+        with holders.sealing_key(index, owner.purpose, owner.id, holders.generation) as key:
+            aad = self._aad(holders, owner, index, record_version)
             return SealedShare(record_version, sealing.seal(key, share.view, aad, self._random))
 
-    def _open(self, shards: ShardSet, owner: Owner, index: int) -> Secret:
+    def _open(self, holders: HolderKeys, shards: ShardSet, owner: Owner, index: int) -> Secret:
         sealed = shards.shares[index - 1]
         if sealed is None:
             raise sealing.SealError
-        with self._sealing_key(owner, index, shards.generation) as key:
-            aad = self._aad(owner, index, shards.generation, sealed.record_version)
-            return sealing.open_secret(key, sealed.sealed, aad)
+        with holders.sealing_key(index, owner.purpose, owner.id, holders.generation) as key:
+            return sealing.open_secret(key, sealed.sealed, self._aad(holders, owner, index, sealed.record_version))
 
-    def _sealing_key(self, owner: Owner, index: int, generation: int) -> Secret:
-        return self._holders.sealing_key(index, owner.purpose, owner.id, generation)
-
-    def _aad(self, owner: Owner, index: int, generation: int, record_version: int) -> list[Any]:
+    def _aad(self, holders: HolderKeys, owner: Owner, index: int, record_version: int) -> list[Any]:
         return [
             _FORMAT,
             self._deployment,
@@ -177,10 +188,18 @@ class Shards:
             owner.scope,
             owner.id,
             owner.identity_hash,
-            self._holders.name(index),
+            holders.name(index),
             index,
-            self._holders.threshold,
-            self._holders.count,
-            generation,
+            holders.threshold,
+            holders.count,
+            holders.generation,
             record_version,
         ]
+
+
+def _blame(holders: HolderKeys, indices: tuple[int, ...], wrong: set[int]) -> None:
+    if not indices:
+        raise Refusal(errors.DATA_INTEGRITY_ERROR)
+    wrong.update(indices)
+    for index in indices:
+        holders.report_wrong_share(index)

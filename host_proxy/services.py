@@ -78,6 +78,9 @@ class Services:
                 await self._store.put(services.decode_writes(request.body))
                 self._metrics.store_put("ok")
                 return HTTPStatus.OK, b""
+            case services.STORE_LIST:
+                ids = await self._store.ids(services.decode_page(request.body))
+                return HTTPStatus.OK, services.encode_ids(ids)
             case services.CREDENTIALS:
                 credentials = await self._credentials.credentials(_holder_name(request.body))
                 return HTTPStatus.OK, services.encode_credentials(credentials)

@@ -3,29 +3,25 @@
 Trust side: host. Values are opaque; nothing here needs to be right for a secret to stay secret, and a store that lies
 is caught by versions inside the enclave. One thread owns the writing connection and commits everything that waits
 together, so that many callers share one flush to disk; each call has its own savepoint, so one conflict sinks nobody
-else. A second thread reads. Measured alternatives: dependencies.md section 6.
+else. Others read. Measured alternatives: dependencies.md section 6.
 """
 
 import asyncio
 import contextlib
-import queue
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 from host_proxy.errors import StoreConflict, StoreFault
-from protocol import limits
-from protocol.services import RecordKey, StoredRecord, Write
+from host_proxy.lanes import Lane
+from protocol.services import Page, RecordKey, StoredRecord, Write
 
 _APPLICATION_ID: Final = 0x43484E43  # "CHNC" in the file's header: another program's database is refused
 _BUSY_S: Final = 2.0
 _SCHEMA: Final = "host_proxy.schema"
-
-_Job = TypeVar("_Job")
-_Answer = TypeVar("_Answer")
+_LIST: Final = "SELECT id FROM record WHERE name = ? AND id > ? ORDER BY id LIMIT ?"
 
 
 class Store(Protocol):
@@ -37,6 +33,10 @@ class Store(Protocol):
 
     async def put(self, writes: Sequence[Write]) -> None:
         """All of `writes`, durable on return, or none of them: `StoreConflict`."""
+        ...
+
+    async def ids(self, page: Page) -> list[bytes]:
+        """A page of a table's ids, ascending."""
         ...
 
     async def check(self) -> None:
@@ -56,10 +56,10 @@ class SqliteStore:
         with _faults("store-open"):
             self._writer = _connected(path)
             _migrate(self._writer)
-            self._reader = _connected(path)
-            self._reader.execute("PRAGMA query_only = ON")
-        self._puts = _Lane("store-writer", self._write_all)
-        self._gets = _Lane("store-reader", self._read_all)
+            self._reader, self._lister = _reading(path), _reading(path)
+        self._puts = Lane("store-writer", self._write_all)
+        self._gets = Lane("store-reader", self._read_all)
+        self._lists = Lane("store-lister", self._list_all)
 
     async def get(self, keys: Sequence[RecordKey]) -> list[StoredRecord | None]:
         return await self._gets.submit(tuple(keys))
@@ -67,14 +67,18 @@ class SqliteStore:
     async def put(self, writes: Sequence[Write]) -> None:
         await self._puts.submit(tuple(writes))
 
+    async def ids(self, page: Page) -> list[bytes]:
+        return await self._lists.submit(page)
+
     async def check(self) -> None:
         await asyncio.gather(self._gets.submit(()), self._puts.submit(()))
 
     async def close(self) -> None:
-        await asyncio.gather(self._puts.close(), self._gets.close())
+        await asyncio.gather(self._puts.close(), self._gets.close(), self._lists.close())
         with contextlib.suppress(sqlite3.Error):
             self._writer.close()
             self._reader.close()
+            self._lister.close()
 
     def _read_all(self, calls: list[tuple[RecordKey, ...]]) -> list[list[StoredRecord | None] | Exception]:
         with _faults("store-read"), _transaction(self._reader, "DEFERRED"):
@@ -85,6 +89,12 @@ class SqliteStore:
             "SELECT version, value FROM record WHERE name = ? AND id = ?", (key.table, key.id)
         ).fetchone()
         return None if row is None else StoredRecord(*row)
+
+    def _list_all(self, pages: list[Page]) -> list[list[bytes] | Exception]:
+        with _faults("store-read"):
+            return [
+                [id_ for (id_,) in self._lister.execute(_LIST, (page.table, page.after, page.limit))] for page in pages
+            ]
 
     def _write_all(self, calls: list[tuple[Write, ...]]) -> list[Exception | None]:
         with _faults("store-write"):
@@ -118,78 +128,18 @@ class SqliteStore:
         return cursor.rowcount == 1
 
 
-class _Lane(Generic[_Job, _Answer]):
-    """A thread that takes all waiting jobs at once. `work` gives an answer or exception for each, or raises for all."""
-
-    def __init__(self, name: str, work: Callable[[list[_Job]], list[_Answer | Exception]]) -> None:
-        self._work = work
-        self._queue: queue.SimpleQueue[tuple[_Job, asyncio.Future[_Answer]] | None] = queue.SimpleQueue()
-        self._loop = asyncio.get_running_loop()
-        self._waiting = 0
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
-
-    def submit(self, job: _Job) -> asyncio.Future[_Answer]:
-        """The job's answer; `StoreFault("store-busy")` when too many wait already."""
-        if self._closed:
-            raise StoreFault("store-closed")
-        if self._waiting >= limits.MAX_STORE_WAITING:
-            raise StoreFault("store-busy")
-        self._waiting += 1
-        answer: asyncio.Future[_Answer] = self._loop.create_future()
-        self._queue.put((job, answer))
-        return answer
-
-    async def close(self) -> None:
-        """Returns when all jobs are done and the thread has ended."""
-        self._closed = True
-        self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
-
-    def _run(self) -> None:
-        while batch := self._next_batch():
-            try:
-                answers = self._work([job for job, _ in batch])
-            except Exception as error:  # noqa: BLE001  every caller learns; the thread lives
-                answers = [error] * len(batch)
-            futures = [answer for _, answer in batch]
-            with contextlib.suppress(RuntimeError):  # the loop is gone, and with it everybody who waits
-                self._loop.call_soon_threadsafe(self._deliver, futures, answers)
-
-    def _next_batch(self) -> list[tuple[_Job, asyncio.Future[_Answer]]]:
-        """At least one job, or nothing when the lane is closed."""
-        batch = []
-        item = self._queue.get()
-        while item is not None:
-            batch.append(item)
-            if len(batch) == limits.MAX_STORE_BATCH:
-                return batch
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
-                return batch
-        if batch:
-            self._queue.put(None)  # the end, seen too early: once more after this batch
-        return batch
-
-    def _deliver(self, futures: list[asyncio.Future[_Answer]], answers: list[_Answer | Exception]) -> None:
-        self._waiting -= len(futures)
-        for future, answer in zip(futures, answers, strict=True):
-            if future.done():  # the caller gave up
-                continue
-            if isinstance(answer, Exception):
-                future.set_exception(answer)
-            else:
-                future.set_result(answer)
-
-
 def _connected(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_BUSY_S)
     _refuse_foreign(connection)
     path.chmod(0o600)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _reading(path: Path) -> sqlite3.Connection:
+    connection = _connected(path)
+    connection.execute("PRAGMA query_only = ON")
     return connection
 
 

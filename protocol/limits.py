@@ -148,6 +148,9 @@ HOLDER_RETRY_S: Final = 1.0  # a holder that failed is not asked earlier, howeve
 IDENTITY_PROVIDER_DEADLINE_S: Final = 8.0
 MAIL_DEADLINE_S: Final = 10.0
 
+MAX_GENERATIONS: Final = 8  # of holder keys in use; each is n keys under leases of their own
+GENERATION_QUARANTINE_S: Final = 600  # after a rotation; other enclaves learn of it within half a minute
+
 # --- records ---
 MAX_RECORD_BYTES: Final = 64 * KIB
 MAX_RECORDS_PER_CALL: Final = 64

@@ -5,9 +5,11 @@ credentials only let a call reach AWS, where policy looks at the measurement.
 
     store.get      [[table, id], ...]                                   -> [[version, value] | null, ...]
     store.put      [[table, id, expected_version, new_version, value], ...]  -> status 200, or 409 and nothing written
+    store.list     [table, after, limit]                                -> [id, ...], ascending, each above `after`
     credentials    holder name (UTF-8, not CBOR)                        -> [key id, secret, session token | null]
 
 `store.put` is all or nothing; `expected_version` 0 means "does not exist". A value is at most `MAX_RECORD_BYTES`.
+`after` is an id, or empty for the first page; a page shorter than `limit` is the last.
 """
 
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from protocol.errors import ProtocolError
 
 STORE_GET: Final = "store.get"
 STORE_PUT: Final = "store.put"
+STORE_LIST: Final = "store.list"
 CREDENTIALS: Final = "credentials"
 RECORD_ID_BYTES: Final = 32
 MAX_VERSION: Final = 2**63 - 1
@@ -51,6 +54,15 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """Which ids to list: at most `limit` of a table, those above `after`, an id or empty."""
+
+    table: str
+    after: bytes
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """AWS credentials for one holder's account. A hint from the host, never a source of trust (KM-09)."""
 
@@ -81,6 +93,35 @@ def decode_writes(body: bytes) -> list[Write]:
             raise ProtocolError("services-version")
         writes.append(Write(_key([table, id_]), expected, new, _value(value)))
     return writes
+
+
+def encode_page(page: Page) -> bytes:
+    return cbor.dumps([page.table, page.after, page.limit])
+
+
+def decode_page(body: bytes) -> Page:
+    match cbor.loads(body):
+        case [str(table), bytes(after), int(limit)] if 0 < len(table) <= limits.MAX_TABLE_CHARS:
+            fits = type(limit) is int and 0 < limit <= limits.MAX_RECORDS_PER_CALL
+            if fits and len(after) in (0, RECORD_ID_BYTES):
+                return Page(table, after, limit)
+    raise ProtocolError("services-shape")
+
+
+def encode_ids(ids: list[bytes]) -> bytes:
+    return cbor.dumps(ids)
+
+
+def decode_ids(body: bytes, page: Page) -> list[bytes]:
+    ids = cbor.loads(body)
+    if type(ids) is not list or len(ids) > page.limit:
+        raise ProtocolError("services-shape")
+    above = page.after
+    for id_ in ids:
+        if type(id_) is not bytes or len(id_) != RECORD_ID_BYTES or id_ <= above:
+            raise ProtocolError("services-shape")
+        above = id_
+    return ids
 
 
 def encode_records(records: list[StoredRecord | None]) -> bytes:

@@ -12,7 +12,7 @@ from typing import Final
 
 from enclave.errors import StoreConflict
 from enclave.ports import Store
-from protocol.services import RecordKey, StoredRecord, Write
+from protocol.services import Page, RecordKey, StoredRecord, Write
 from simulator.faults import Fault
 
 Rows = Mapping[RecordKey, StoredRecord | None]
@@ -33,6 +33,12 @@ CALM: Final = StoreRates()
 HOSTILE: Final = StoreRates(stale=0.1, hide=0.05, swap=0.05, drop=0.05)
 
 
+def page_of(rows: Rows, page: Page) -> list[bytes]:
+    """A page of what `rows` holds."""
+    ids = (key.id for key, row in rows.items() if row is not None and key.table == page.table and key.id > page.after)
+    return sorted(ids)[: page.limit]
+
+
 class MemoryStore:
     """Port `Store` in a dictionary: an honest store to put under a hostile one."""
 
@@ -46,6 +52,10 @@ class MemoryStore:
     async def put(self, writes: Sequence[Write]) -> None:
         """Port `Store.put`."""
         _apply(self._rows, writes)
+
+    async def ids(self, page: Page) -> list[bytes]:
+        """Port `Store.ids`."""
+        return page_of(self._rows, page)
 
 
 class HostileStore:
@@ -107,6 +117,13 @@ class HostileStore:
         self._step += 1
         await self._load([*keys, *(self._swapped[key] for key in keys if key in self._swapped)])
         return [self._answer(key) for key in keys]
+
+    async def ids(self, page: Page) -> list[bytes]:
+        """Port `Store.ids`: what was rolled back is listed as it was, and what is hidden is left out."""
+        self._step += 1
+        if not self._detached:
+            await self._load([RecordKey(page.table, id_) for id_ in await self._inner.ids(page)])
+        return page_of({key: row for key, row in self._rows.items() if key not in self._hidden}, page)
 
     async def put(self, writes: Sequence[Write]) -> None:
         """Port `Store.put`: conflicts are honest, success may be a lie."""

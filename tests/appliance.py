@@ -34,7 +34,7 @@ from enclave.secret import Secret
 from evm.keccak import keccak256
 from protocol import canonical_json
 from protocol.frames import Request, Response
-from protocol.services import RecordKey, StoredRecord, Write
+from protocol.services import Page, RecordKey, StoredRecord, Write
 from simulator.nsm import SimulatedNsm
 from simulator.pki import NitroPki
 from simulator.tls import TlsAuthority
@@ -131,6 +131,12 @@ class MemoryStore:
         if self.down:
             raise StoreError("store-unreachable")
         return [None if key.table in self.hidden else self.rows.get((key.table, key.id)) for key in keys]
+
+    async def ids(self, page: Page) -> list[bytes]:
+        await asyncio.sleep(0)
+        if self.down:
+            raise StoreError("store-unreachable")
+        return sorted(id_ for table, id_ in self.rows if table == page.table and id_ > page.after)[: page.limit]
 
     async def put(self, writes: Sequence[Write]) -> None:
         await asyncio.sleep(0)

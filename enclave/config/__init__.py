@@ -1,5 +1,6 @@
 """The measured configuration: one JSON file inside the image, so every value in it is part of the measurement."""
 
+from enclave.config.admin import AdminKey
 from enclave.config.fields import host_and_port
 from enclave.config.holder import Holder
 from enclave.config.lifetimes import Limits
@@ -11,6 +12,7 @@ from enclave.config.scope import Scope
 from enclave.config.wallet import GuardKeys, RecoveryKey, WalletTemplate
 
 __all__ = [
+    "AdminKey",
     "ClientSecret",
     "Config",
     "GuardKeys",

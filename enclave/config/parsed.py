@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from enclave.config.admin import AdminKey, validate_admins
 from enclave.config.fields import Measured, Text, host_and_port
 from enclave.config.holder import Holder
 from enclave.config.lifetimes import Limits
@@ -30,6 +31,8 @@ class Config(Measured, frozen=True, kw_only=True):
     scopes: tuple[Scope, ...]
     tls_roots: TlsRoots
     mail: Mail
+    admins: Annotated[tuple[AdminKey, ...], msgspec.Meta(max_length=8)] = ()
+    """Whose calls rotate holder keys; without any, nobody's."""
     limits: Limits = Limits()
     kms_client: Literal["python", "sdk-c"] = "python"
     sdk_library: str = ""
@@ -75,6 +78,7 @@ def _validate(config: Config) -> None:
         raise BootError("config-scopes")
     for scope in config.scopes:
         validate_scope(scope)
+    validate_admins(config.admins)
     config.destinations()
     if config.limits.session_s > config.limits.session_ceiling_s:
         raise BootError("config-session")

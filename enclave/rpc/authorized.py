@@ -53,7 +53,7 @@ class Authorizer:
         if origin not in scope.origins:
             raise Refusal(errors.SESSION_MISMATCH, "origin is not one of the scope's")
         nonce = params.nonce(call.params)
-        self._require_fresh(call.params.get("expires"))
+        require_fresh(call.params.get("expires"), self._clock.now_ms(), self._config.limits.request_window_s)
         device, login = self._sessions.require_login(await self._devices.load(scope.scope, call.auth_key))
         return Authorized(scope, origin, device, login, nonce)
 
@@ -76,12 +76,13 @@ class Authorizer:
             raise Refusal(errors.INVALID_REQUEST, "valid scope is required")
         return params.scope(call, self._config)
 
-    def _require_fresh(self, expires: Any) -> None:
-        if type(expires) is not int:
-            params.invalid("expires is required")
-        ahead_ms = expires - self._clock.now_ms()
-        if not 0 < ahead_ms <= self._config.limits.request_window_s * 1000:
-            raise Refusal(errors.REQUEST_EXPIRED)
+
+def require_fresh(expires: Any, now_ms: int, window_s: int) -> None:
+    """REQUEST_EXPIRED unless `expires` (milliseconds) lies ahead, by no more than the window."""
+    if type(expires) is not int:
+        params.invalid("expires is required")
+    if not 0 < expires - now_ms <= window_s * 1000:
+        raise Refusal(errors.REQUEST_EXPIRED)
 
 
 def session_id(members: dict[str, Any]) -> bytes:

@@ -22,6 +22,7 @@ from enclave import sealing, shamir
 from enclave.accounts import Accounts
 from enclave.config import Config, Holder
 from enclave.deployment import Deployment
+from enclave.generations import Generations
 from enclave.holders import HolderKeys
 from enclave.ports import DataKey
 from enclave.records import Records
@@ -173,27 +174,30 @@ async def opened_with(keys: Mapping[str, bytes], config: Config, store_file: Pat
     found = {f"holder key {arn}": key for arn, key in keys.items()}
     store = SqliteStore(store_file)
     clock = SystemClock()
-    holders = HolderKeys(
-        _KnownKeys(keys),
-        deployment=config.deployment,
-        holders=config.holders,
-        threshold=config.threshold,
-        clock=clock,
-        lease_s=60,
+    generations = Generations(
+        lambda generation: HolderKeys(
+            _KnownKeys(keys),
+            deployment=config.deployment,
+            holders=config.holders,
+            threshold=config.threshold,
+            clock=clock,
+            lease_s=60,
+            generation=generation,
+        )
     )
-    shards = Shards(holders, config.deployment, os.urandom)
-    deployment = Deployment(config.deployment, store, holders, shards, os.urandom)
+    shards = Shards(generations, config.deployment, os.urandom)
+    deployment = Deployment(config.deployment, store, generations, shards, os.urandom)
     shape = (config.threshold, len(config.holders))
     addresses = set()
 
     async def all_shares(shares: ShardSet, owner: Owner) -> None:
-        await holders.refresh()
+        await generations.current.refresh()
         for index in range(1, shape[1] + 1):
-            shards._open(shares, owner, index)
+            shards._open(generations.current, shares, owner, index)
 
     with _secrets_noted(found):
         secrets = await deployment.open()
-        founded = await deployment._load()
+        founded = await deployment.load()
         assert founded is not None
         await all_shares(founded.identity, deployment._owner("identity"))
         await all_shares(founded.record, deployment._owner("record"))
@@ -206,7 +210,7 @@ async def opened_with(keys: Mapping[str, bytes], config: Config, store_file: Pat
             with await shards.open(account.shards, account.owner) as wallet_key:
                 found[f"wallet key {account.address}"] = bytes(wallet_key.view)
             addresses.add(account.address)
-    holders.close()
+    generations.close()
     await store.close()
     return Opened(found, addresses)
 

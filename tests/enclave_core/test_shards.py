@@ -8,6 +8,7 @@ import pytest
 
 from enclave import curve
 from enclave.errors import Refusal
+from enclave.generations import Generation, Generations
 from enclave.holders import HolderKeys
 from enclave.shards import Owner, Shards, ShardSet, read_shard_set
 from protocol import errors
@@ -18,19 +19,22 @@ VERSION = 7
 
 
 @pytest.fixture
-async def holders() -> AsyncIterator[HolderKeys]:
-    settings = config()
-    keys = HolderKeys(
-        FakeKms(), deployment="test", holders=settings.holders, threshold=2, clock=FakeClock(), lease_s=300
-    )
-    await keys.provision()
-    yield keys
-    keys.close()
+async def generations() -> AsyncIterator[Generations]:
+    settings, kms, clock = config(), FakeKms(), FakeClock()
+
+    def make(generation: int) -> HolderKeys:
+        shape = {"holders": settings.holders, "threshold": 2, "clock": clock, "lease_s": 300}
+        return HolderKeys(kms, deployment="test", generation=generation, **shape)
+
+    made = Generations(make)
+    await made.provision()
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def shards(holders: HolderKeys) -> Shards:
-    return Shards(holders, "test", os.urandom)
+def shards(generations: Generations) -> Shards:
+    return Shards(generations, "test", os.urandom)
 
 
 async def split(shards: Shards) -> tuple[bytes, ShardSet]:
@@ -59,7 +63,7 @@ async def test_a_share_opens_for_no_other_owner(shards: Shards, change: dict[str
 
 
 async def test_a_share_opens_in_no_other_seat_version_generation_or_deployment(
-    shards: Shards, holders: HolderKeys
+    shards: Shards, generations: Generations
 ) -> None:
     _, made = await split(shards)
     first, second, third = made.shares
@@ -73,7 +77,7 @@ async def test_a_share_opens_in_no_other_seat_version_generation_or_deployment(
         replace(made, generation=2),
     ):
         assert await refused(shards, moved) is errors.HOLDERS_UNAVAILABLE
-    assert await refused(Shards(holders, "another", os.urandom), made) is errors.HOLDERS_UNAVAILABLE
+    assert await refused(Shards(generations, "another", os.urandom), made) is errors.HOLDERS_UNAVAILABLE
 
 
 async def test_one_share_less_than_the_threshold_never_opens(shards: Shards) -> None:
@@ -81,14 +85,14 @@ async def test_one_share_less_than_the_threshold_never_opens(shards: Shards) -> 
     assert await refused(shards, replace(made, shares=(made.shares[0], None, None))) is errors.HOLDERS_UNAVAILABLE
 
 
-async def test_a_spoiled_share_is_left_out_and_its_holder_named(shards: Shards, holders: HolderKeys) -> None:
+async def test_a_spoiled_share_is_left_out_and_its_holder_named(shards: Shards, generations: Generations) -> None:
     scalar, made = await split(shards)
     first = made.shares[0]
     assert first is not None
     spoiled = replace(first, sealed=first.sealed[:-1] + bytes([first.sealed[-1] ^ 1]))
     opened = await shards.open(replace(made, shares=(spoiled, *made.shares[1:])), OWNER)
     assert bytes(opened.view) == scalar
-    assert holders.health().failing == {"alpha": "holder-wrong-share"}
+    assert generations.current.health().failing == {"alpha": "holder-wrong-share"}
 
 
 async def test_commitments_of_another_set_are_refused(shards: Shards) -> None:
@@ -99,8 +103,44 @@ async def test_commitments_of_another_set_are_refused(shards: Shards) -> None:
 
 async def test_a_missing_share_is_mended_and_then_serves(shards: Shards) -> None:
     scalar, made = await split(shards)
-    mended = await shards.mend(replace(made, shares=(None, *made.shares[1:])), OWNER, VERSION + 1)
+    mended = await shards.renew(replace(made, shares=(None, *made.shares[1:])), OWNER, VERSION + 1)
     assert mended.shares[1:] == made.shares[1:]
     opened = await shards.open(replace(mended, shares=(mended.shares[0], mended.shares[1], None)), OWNER)
     assert bytes(opened.view) == scalar
-    assert await shards.mend(made, OWNER, VERSION + 1) is made
+    assert await shards.renew(made, OWNER, VERSION + 1) is made
+
+
+async def rotated(generations: Generations) -> None:
+    """A second generation on top of the first."""
+    first = Generation(tuple(seat.wrapped for seat in generations.current._seats.values() if seat.wrapped), 1000)
+    keys, second = await generations.provision()
+    generations.use(keys, [first, second])
+    assert generations.current.generation == 2
+
+
+async def test_an_earlier_generation_still_opens_and_is_split_anew(shards: Shards, generations: Generations) -> None:
+    scalar, made = await split(shards)
+    await rotated(generations)
+    assert bytes((await shards.open(made, OWNER)).view) == scalar
+    renewed = await shards.renew(made, OWNER, VERSION + 1)
+    assert (made.generation, renewed.generation) == (1, 2)
+    assert renewed.public_key == made.public_key
+    assert renewed.commitments[1:] != made.commitments[1:], "another polynomial: old and new shares do not mix"
+    assert bytes((await shards.open(renewed, OWNER)).view) == scalar
+    assert await shards.renew(renewed, OWNER, VERSION + 2) is renewed
+
+
+async def test_shares_of_two_generations_do_not_mix(shards: Shards, generations: Generations) -> None:
+    _, made = await split(shards)
+    await rotated(generations)
+    renewed = await shards.renew(made, OWNER, VERSION)
+    mixed = replace(renewed, shares=(made.shares[0], renewed.shares[1], None))
+    assert await refused(shards, mixed) is errors.HOLDERS_UNAVAILABLE
+
+
+async def test_a_retired_generation_opens_no_more(shards: Shards, generations: Generations) -> None:
+    _, made = await split(shards)
+    await rotated(generations)
+    current = generations.current
+    generations.adopt([Generation(tuple(seat.wrapped for seat in current._seats.values() if seat.wrapped))])
+    assert await refused(shards, made) is errors.HOLDERS_UNAVAILABLE

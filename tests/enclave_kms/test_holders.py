@@ -88,13 +88,21 @@ class World:
         self.keys = self.boot()
         self.wrapped: list[WrappedHolderKey] = []
 
-    def boot(self, lease_s: float = LEASE_S) -> HolderKeys:
-        return HolderKeys(self.kms, deployment="test", holders=HOLDERS, threshold=2, clock=self.clock, lease_s=lease_s)
+    def boot(self, lease_s: float = LEASE_S, generation: int = 1) -> HolderKeys:
+        return HolderKeys(
+            self.kms,
+            deployment="test",
+            holders=HOLDERS,
+            threshold=2,
+            clock=self.clock,
+            lease_s=lease_s,
+            generation=generation,
+        )
 
-    def reboot(self, lease_s: float = LEASE_S) -> HolderKeys:
+    def reboot(self, lease_s: float = LEASE_S, generation: int = 1) -> HolderKeys:
         """A second boot that takes the stored keys; calls are counted anew."""
         self.keys.close()
-        self.keys = self.boot(lease_s)
+        self.keys = self.boot(lease_s, generation)
         self.keys.adopt(self.wrapped)
         self.kms.calls.clear()
         self.kms.given.clear()
@@ -362,7 +370,7 @@ async def test_swapped_blobs_are_refused_and_named(world: World) -> None:
 
 async def test_key_of_another_generation_or_check_is_refused(world: World) -> None:
     world.wrapped = [WrappedHolderKey(k.name, k.ciphertext_blob, 2, k.key_check) for k in world.wrapped]
-    await refused(world.reboot())
+    await refused(world.reboot(generation=2))
     world.wrapped = [WrappedHolderKey(k.name, k.ciphertext_blob, 1, bytes(32)) for k in world.wrapped]
     keys = world.reboot()
     await refused(keys)

@@ -117,13 +117,16 @@ class _Store:
     async def put(self, writes: list[Write]) -> None:
         return None
 
+    async def ids(self, _: services.Page) -> list[bytes]:
+        return []
+
 
 class _Credentials:
     async def credentials(self, holder: str) -> Credentials:
         return Credentials("AKIA", "secret", holder)
 
 
-METHODS = (services.STORE_GET, services.STORE_PUT, services.CREDENTIALS, "else")
+METHODS = (services.STORE_GET, services.STORE_PUT, services.CREDENTIALS, services.STORE_LIST, "else")
 
 
 @cache
@@ -230,6 +233,7 @@ TARGETS = {
             b"\x00" + services.encode_keys([KEY]),
             b"\x01" + services.encode_writes([Write(KEY, 0, 1, b"value")]),
             b"\x02alpha",
+            b"\x03" + services.encode_page(services.Page("account", b"", 8)),
         ],
     ),
     "egress_request": Target(_connect, (EgressRefused,), lambda: [CONNECT]),

@@ -154,6 +154,11 @@ TARGETS = {
         PROTOCOL,
         lambda: [services.encode_records([StoredRecord(3, b"value"), None])],
     ),
+    "services_page": Target(
+        _two_ways(services.decode_page, services.encode_page),
+        PROTOCOL,
+        lambda: [services.encode_page(services.Page("account", after, 64)) for after in (b"", bytes(32))],
+    ),
     "services_credentials": Target(
         _two_ways(services.decode_credentials, services.encode_credentials),
         PROTOCOL,

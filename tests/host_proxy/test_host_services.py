@@ -288,6 +288,15 @@ def test_any_body_of_any_call_gets_a_status(method: str, body: bytes) -> None:
     assert status in (200, 400, 404, 409, 502)
 
 
+async def test_ids_of_a_table_are_listed(parent: Parent) -> None:
+    client = await parent.client()
+    await client.call("store.put", services.encode_writes([Write(KEY, 0, 1, b"v")]))
+    page = services.Page(KEY.table, b"", 2)
+    answer = await client.call("store.list", services.encode_page(page))
+    assert services.decode_ids(answer.body, page) == [KEY.id]
+    assert (await client.call("store.list", b"nonsense")).status == 400
+
+
 class EmptyStore:
     async def get(self, keys: list[RecordKey]) -> list[StoredRecord | None]:
         return [None] * len(keys)

@@ -15,7 +15,7 @@ import pytest
 from host_proxy.errors import StoreConflict, StoreFault
 from host_proxy.store import SqliteStore
 from protocol import limits
-from protocol.services import RecordKey, StoredRecord, Write
+from protocol.services import Page, RecordKey, StoredRecord, Write
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +49,18 @@ async def test_tables_do_not_share_ids(store: SqliteStore) -> None:
         StoredRecord(9, b"v"),
         None,
     ]
+
+
+async def test_ids_of_a_table_are_listed_page_by_page(store: SqliteStore) -> None:
+    numbers = list(range(1, 8))
+    random.Random(0).shuffle(numbers)
+    await store.put([write(number, 0) for number in numbers] + [write(9, 0, table="other")])
+    seen: list[bytes] = []
+    while page := await store.ids(Page("wallet", seen[-1] if seen else b"", 3)):
+        assert len(page) <= 3
+        seen += page
+    assert seen == [key(number).id for number in range(1, 8)]
+    assert await store.ids(Page("none", b"", 3)) == []
 
 
 @pytest.mark.parametrize(("expected", "new"), [(0, 1), (1, 3), (3, 4), (4, 5)])

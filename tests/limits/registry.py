@@ -53,6 +53,8 @@ AUTH_CODE: Final = "tests/enclave_login/test_auth_code.py"
 TOKEN_ENDPOINT: Final = "tests/enclave_login/test_token_endpoint.py"
 KEY_SETS: Final = "tests/enclave_login/test_key_sets.py"
 PROVIDER_KEYS: Final = "tests/enclave_login/test_provider_keys.py"
+LOGINS: Final = "tests/enclave_accounts/test_account_logins.py"
+ROTATION: Final = "tests/enclave_accounts/test_rotation.py"
 WALLETS: Final = "tests/enclave_wallet/test_wallet_limits.py"
 
 TOO_MANY: Final = "test_pending_updates_and_finished_ones_and_attestations_leave_when_there_are_too_many"
@@ -173,6 +175,9 @@ COVERED: Final[dict[str, str | tuple[str, str]]] = {
     "MAX_COMMITMENTS": f"{STATE}::test_commitments_at_the_cap_are_kept_and_one_more_is_busy_until_some_expire",
     "MAX_COMMITMENTS_PER_IDENTITY": f"{STATE}::test_strangers_with_a_live_login_to_one_address_are_capped",
     "MAX_SESSIONS_PER_DEVICE": f"{STATE}::test_sessions_of_a_device_at_the_cap_are_kept_and_one_more_ends_the_oldest_but_the_login_s",
+    "MAX_LOGINS_PER_ACCOUNT": f"{LOGINS}::test_an_account_takes_so_many_logins_and_no_more",
+    "MAX_GENERATIONS": f"{ROTATION}::test_the_number_of_generations_is_bounded",
+    "GENERATION_QUARANTINE_S": f"{ROTATION}::test_a_pass_from_before_others_knew_does_not_count",
     "MAX_DEVICES_PER_ACCOUNT": f"{STATE}::test_devices_of_an_account_at_the_cap_are_listed_and_one_more_ends_the_oldest",
     "MAX_DEPLOYMENT_CHARS": f"{STATE}::test_deployment_of_a_configuration",
     "MAX_ATTESTATION_DOCUMENT_BYTES": f"{DOCUMENT}::test_at01_document_over_16_kib_is_refused_before_parsing",

@@ -55,6 +55,8 @@ GOLDEN = {
     "LastLogin": (7333, 409),
     "LoginNotFresh": (7334, 401),
     "NotDue": (7335, 409),
+    "WalletNotFound": (7340, 404),
+    "WalletRule": (7341, 400),
 }
 
 

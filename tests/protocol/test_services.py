@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from protocol import cbor, limits, services
 from protocol.errors import ProtocolError
-from protocol.services import Credentials, RecordKey, StoredRecord, Write
+from protocol.services import Credentials, Page, RecordKey, StoredRecord, Write
 
 ID = bytes(range(32))
 KEY = RecordKey("wallets", ID)
@@ -180,3 +180,60 @@ def test_random_bytes_give_one_error_family(body: bytes) -> None:
             decode(body)
         except ProtocolError:
             continue
+
+
+# --- listing ---
+
+
+@pytest.mark.parametrize("after", [b"", ID])
+@pytest.mark.parametrize("limit", [1, limits.MAX_RECORDS_PER_CALL])
+def test_pages_round_trip(after: bytes, limit: int) -> None:
+    page = Page("wallets", after, limit)
+    assert services.decode_page(services.encode_page(page)) == page
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        ["wallets", b""],
+        ["wallets", b"", 1, 1],
+        ["", b"", 1],
+        ["t" * (limits.MAX_TABLE_CHARS + 1), b"", 1],
+        [b"wallets", b"", 1],
+        ["wallets", ID[:31], 1],
+        ["wallets", None, 1],
+        ["wallets", b"", 0],
+        ["wallets", b"", limits.MAX_RECORDS_PER_CALL + 1],
+        ["wallets", b"", True],
+        ["wallets", b"", "1"],
+    ],
+)
+def test_bad_pages_are_refused(body: Any) -> None:
+    assert refusal(services.decode_page, body) == "services-shape"
+
+
+def test_ids_of_a_page_are_taken_in_order_and_above_where_it_began() -> None:
+    ids = [bytes([i]) * 32 for i in range(1, 4)]
+    for after in (b"", bytes(32)):
+        assert services.decode_ids(services.encode_ids(ids), Page("t", after, 3)) == ids
+    assert services.decode_ids(services.encode_ids([]), Page("t", b"", 1)) == []
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        None,
+        {},
+        [b"\x01" * 32, b"\x02" * 32, b"\x03" * 32],
+        [b"\x02" * 32, b"\x01" * 32],
+        [b"\x01" * 32, b"\x01" * 32],
+        [bytes(32)],
+        [b"\x01" * 31],
+        ["x" * 32],
+        [None],
+    ],
+)
+def test_a_store_that_lists_too_many_or_not_in_order_is_refused(ids: Any) -> None:
+    assert refusal(lambda body: services.decode_ids(body, Page("t", bytes(32), 2)), ids) == "services-shape"

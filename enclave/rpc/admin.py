@@ -1,0 +1,112 @@
+"""IdentityInstrumentAdmin/*: rotation of holder keys, in the published shapes, by keys that the image names.
+
+The original took these calls from anybody (identity-instrument.md 8, defect 19). Here each is a signed envelope whose
+`params` are the published arguments and the members that bind the call: method, deployment, nonce, expiry. The nonce is
+spent before anything happens, and every call by an admin key leaves a line in the log.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from enclave import log
+from enclave.clock import TrustedClock
+from enclave.config import AdminKey, Config
+from enclave.errors import Refusal
+from enclave.nonces import Nonces
+from enclave.rotation import Rotation
+from enclave.rpc import params
+from enclave.rpc.authorized import require_fresh
+from enclave.rpc.envelope import SignedCall
+from protocol import errors, limits
+
+_COMMON: Final = frozenset({"method", "deployment", "nonce", "expires"})
+_TABLES: Final = ("AuthCommitments", "AuthKeys", "Signers")
+_NOT_SHARDED: Final = ("AuthCommitments", "AuthKeys")
+"""Commitments are never stored, and logins are under the record secret: no holder key closes them."""
+
+
+class AdminService:
+    """The three methods."""
+
+    def __init__(self, config: Config, clock: TrustedClock, nonces: Nonces, rotation: Rotation) -> None:
+        self._config = config
+        self._clock = clock
+        self._nonces = nonces
+        self._rotation = rotation
+
+    async def rotate_cipher_key(self, call: SignedCall) -> dict[str, Any]:
+        """A new generation in the place of `keyRef`, a generation's number. Result `{}`."""
+
+        async def rotate() -> dict[str, Any]:
+            await self._rotation.rotate(_key_ref(call.params))
+            return {}
+
+        return await self._audited(call, {"keyRef"}, rotate)
+
+    async def refresh_encrypted_data(self, call: SignedCall) -> dict[str, Any]:
+        """Renew what lies under generation `keyRef` in `table`, looking at `batch` records. Result `{done}`."""
+
+        async def refresh() -> dict[str, Any]:
+            number, batch = _key_ref(call.params), _batch(call.params)
+            table = params.choice(call.params, "table", _TABLES, "invalid table")
+            return {"done": table in _NOT_SHARDED or await self._rotation.refresh(number, batch)}
+
+        return await self._audited(call, {"keyRef", "table", "batch"}, refresh)
+
+    async def cleanup_unused_cipher_keys(self, call: SignedCall) -> dict[str, Any]:
+        """Retire generations that nothing lies under any more. Result `{deleted}`."""
+
+        async def cleanup() -> dict[str, Any]:
+            return {"deleted": await self._rotation.cleanup()}
+
+        return await self._audited(call, set(), cleanup)
+
+    async def _audited(
+        self, call: SignedCall, members: set[str], act: Callable[[], Awaitable[dict[str, Any]]]
+    ) -> dict[str, Any]:
+        """What `act` gives, for an admin; a line in the log says who did what, and how it ended."""
+        admin = self._require_admin(call)
+        method, outcome = call.path.rpartition("/")[2], "InternalError"
+        try:
+            await self._spend(call, members)
+            result = await act()
+            outcome = "done"
+        except Refusal as refusal:
+            outcome = refusal.error.name
+            raise
+        finally:
+            log.event("admin", method=method, admin=admin.name, outcome=outcome)
+        return result
+
+    def _require_admin(self, call: SignedCall) -> AdminKey:
+        for admin in self._config.admins:
+            if str(admin) == str(call.auth_key):
+                return admin
+        raise Refusal(errors.ACCESS_ERROR)
+
+    async def _spend(self, call: SignedCall, members: set[str]) -> None:
+        if call.params.keys() - _COMMON - members:
+            params.invalid("unknown member")
+        if params.text(call.params, "method", max_bytes=limits.MAX_METHOD_CHARS) != call.path:
+            params.invalid("method is not the one called")
+        if params.text(call.params, "deployment") != self._config.deployment:
+            params.invalid("deployment is another one")
+        nonce = params.nonce(call.params)
+        require_fresh(call.params.get("expires"), self._clock.now_ms(), self._config.limits.request_window_s)
+        await self._nonces.consume("", str(call.auth_key), nonce, self._clock.monotonic_ms())
+
+
+def _key_ref(members: dict[str, Any]) -> int:
+    """The `keyRef` member: the decimal number of a generation. ENDPOINT_ERROR for what cannot name one."""
+    text = params.text(members, "keyRef")
+    if not text.isascii() or not text.isdecimal() or len(text) > limits.MAX_NONCE_DIGITS:
+        raise Refusal(errors.ENDPOINT_ERROR, "cipher key not found")
+    return int(text)
+
+
+def _batch(members: dict[str, Any]) -> int:
+    """The `batch` member, cut to what one call of the store may list (SE-15)."""
+    value = members.get("batch")
+    if type(value) is not int or value < 1:
+        params.undecodable("batch")
+    return min(value, limits.MAX_RECORDS_PER_CALL)
