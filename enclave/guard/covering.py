@@ -1,0 +1,76 @@
+"""Whether one rule leaves another nothing to decide: every effect that meets the second meets the first, too.
+
+Cautious: an answer of True is right for all effects; False may only mean that it was not seen.
+"""
+
+from typing import TypeVar
+
+from enclave.guard.conditions import Addresses, CompiledRule
+from enclave.guard.document import ANY
+
+T = TypeVar("T")
+
+
+def covers(first: CompiledRule, second: CompiledRule) -> bool:
+    """Whether `first` matches whatever `second`, a permission, matches."""
+    one, other = first.rule, second.rule
+    return (
+        second.kinds <= first.kinds
+        and _addresses(first.contracts, second.contracts)
+        and _addresses(first.counterparties, second.counterparties)
+        and _addresses(first.wallets, second.wallets)
+        and _assets(first, second)
+        and _within(first.selectors, second.selectors)
+        and _within(_set(one.chains), _set(other.chains))
+        and _within(_sites(one.sites), _sites(other.sites))
+        and _within(_set(one.scopes), _set(other.scopes))
+        and _within(_set(one.reasons), _set(other.reasons))
+        and _time(first, second)
+        and _width(first, second)
+    )
+
+
+def _addresses(first: Addresses | None, second: Addresses | None) -> bool:
+    if first is None or first.all:
+        return True
+    if second is None or second.all:
+        return False
+    return second.members <= first.members and (first.own or not second.own)
+
+
+def _assets(first: CompiledRule, second: CompiledRule) -> bool:
+    if first.assets is None or first.any_asset:
+        return True
+    return second.assets is not None and not second.any_asset and second.assets <= first.assets
+
+
+def _within(first: frozenset[T] | None, second: frozenset[T] | None) -> bool:
+    return first is None or (second is not None and second <= first)
+
+
+def _set(values: tuple[T, ...] | None) -> frozenset[T] | None:
+    return None if values is None else frozenset(values)
+
+
+def _sites(sites: tuple[str, ...] | None) -> frozenset[str] | None:
+    return None if sites is None or ANY in sites else frozenset(sites)
+
+
+def _time(first: CompiledRule, second: CompiledRule) -> bool:
+    one, other = first.rule, second.rule
+    if one.lasts_at_most_s is not None and (other.lasts_at_most_s or one.lasts_at_most_s + 1) > one.lasts_at_most_s:
+        return False
+    if (one.hours, one.not_before_s, one.not_after_s) == (None, None, None):
+        return True
+    return (one.hours, one.not_before_s, one.not_after_s) == (other.hours, other.not_before_s, other.not_after_s)
+
+
+def _width(first: CompiledRule, second: CompiledRule) -> bool:
+    """A denial is narrowed by these fields, a permission widened."""
+    one, other = first.rule, second.rule
+    ours = (one.unlimited, one.every_chain, one.by_signature)
+    if first.denies:
+        return not any(ours)
+    theirs = (other.unlimited, other.every_chain, other.by_signature)
+    wide = all(mine or not yours for mine, yours in zip(ours, theirs, strict=True))
+    return wide and (one.accounts == ANY or other.accounts != ANY)

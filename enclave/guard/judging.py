@@ -1,0 +1,224 @@
+"""From effects to a decision: pure, bounded, and with its reasons.
+
+Every effect is judged, containers and contents alike. A denial that matches decides, wherever it stands; else the first
+permission that matches; else the answer is no (SE-18). Budgets then count what would leave. The worst answer of all is
+the answer, and it names what decided, and what the nearest better answer would need.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from enclave.guard.compiling import CompiledBudget, Rules, Subject
+from enclave.guard.conditions import Circumstances, CompiledRule
+from enclave.guard.limits import MAX_COMPARISONS
+from evm.address import checksum
+from evm.effects import Effect, Kind, all_effects
+from evm.effects.effect_words import decimal
+
+
+class Outcome(IntEnum):
+    """The four answers, from best to worst."""
+
+    ALLOW = 0
+    SECOND_FACTOR = 1
+    REVIEW = 2
+    DENY = 3
+
+    @property
+    def text(self) -> str:
+        """As documents write it."""
+        return self.name.lower().replace("_", "-")
+
+
+NO_RULE: Final = "no-rule"
+_OUTCOMES: Final = {outcome.text: outcome for outcome in Outcome}
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """What a request takes from a budget. `subject` names whose share of it."""
+
+    budget: CompiledBudget
+    subject: str
+    amount: int
+
+    def level(self, spent: int) -> Outcome:
+        """What it takes to draw this on top of `spent`, in base units."""
+        total, budget = spent + self.amount, self.budget
+        if total > budget.at_most:
+            return Outcome.DENY
+        if budget.review_above is not None and total > budget.review_above:
+            return Outcome.REVIEW
+        if budget.second_factor_above is not None and total > budget.second_factor_above:
+            return Outcome.SECOND_FACTOR
+        return Outcome.ALLOW
+
+
+Spent = Callable[[Draw], int]
+"""How much of a draw's budget its subject has spent in the current window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One answer about one effect, or about the whole (`effect` None).
+
+    `by` names a rule, a budget (`budget:…`), or what is built in: `frozen`, `chain`, `no-rule`, `no-effects`,
+    `too-much-work`. `needs`: what a better answer would take, as a sentence; empty where there is none.
+    """
+
+    outcome: Outcome
+    by: str
+    words: str
+    needs: str = ""
+    effect: Effect | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer, why, and what would be drawn from budgets if it were carried out."""
+
+    outcome: Outcome
+    deciding: Reason
+    reasons: tuple[Reason, ...]
+    draws: tuple[Draw, ...]
+    effects: tuple[Effect, ...]
+    rules_version: int
+
+    @property
+    def nearest(self) -> str:
+        """What the nearest other answer would need, as a sentence."""
+        return self.deciding.needs or next((reason.needs for reason in self.reasons if reason.needs), "")
+
+
+def nothing_spent(_draw: Draw) -> int:
+    """For dry runs: every budget is full."""
+    return 0
+
+
+def judge(rules: Rules, effects: tuple[Effect, ...], about: Circumstances, spent: Spent = nothing_spent) -> Decision:
+    """The decision about a request. Takes at most `MAX_COMPARISONS` comparisons; beyond that the answer is no."""
+    draws: tuple[Draw, ...] = ()
+    if rules.document.frozen:
+        reasons = [Reason(Outcome.DENY, "frozen", "Everything is frozen", "the rules have to be thawed")]
+    elif not effects:
+        reasons = [Reason(Outcome.DENY, "no-effects", "It has no effect that could be judged")]
+    else:
+        reasons = list(_Judge(rules, about).judge(effects))
+        draws = tuple(_draws(rules, effects, about))
+        reasons += [_budget_reason(draw, spent(draw)) for draw in draws]
+    # The first among equals, but a rule that forbids before the lack of one that permits.
+    deciding = max(reasons, key=lambda reason: (reason.outcome, reason.by != NO_RULE))
+    return Decision(deciding.outcome, deciding, tuple(reasons), draws, effects, rules.document.version)
+
+
+class _Judge:
+    """Judges the effects of one request, and counts the work."""
+
+    def __init__(self, rules: Rules, about: Circumstances) -> None:
+        self._rules = rules
+        self._about = about
+        self._left = MAX_COMPARISONS
+        self._explained = False
+
+    def judge(self, effects: tuple[Effect, ...]) -> Iterator[Reason]:
+        for effect in all_effects(effects):
+            yield self._judge(effect)
+            if self._left < 0:
+                yield Reason(Outcome.DENY, "too-much-work", "There are too many effects for this many rules")
+                return
+
+    def _judge(self, effect: Effect) -> Reason:
+        chains = self._rules.chains
+        if effect.kind is not Kind.STATEMENT and effect.chain_id != 0 and effect.chain_id not in chains:
+            needs = f"chain {effect.chain_id} has to be among the chains of the rules"
+            return Reason(Outcome.DENY, "chain", f"Chain {effect.chain_id} is not served", needs, effect)
+        rule = self._first(self._rules.denials[effect.kind], effect)
+        if rule is not None:
+            return Reason(Outcome.DENY, rule.rule.id, rule.rule.why or "A rule denies this", "", effect)
+        rule = self._first(self._rules.permissions[effect.kind], effect)
+        if rule is None:
+            return Reason(Outcome.DENY, NO_RULE, "No rule permits this", self._nearest(effect), effect)
+        outcome = _OUTCOMES[rule.rule.decision]
+        return Reason(outcome, rule.rule.id, rule.rule.why or "A rule permits this", _NEEDS[outcome], effect)
+
+    def _first(self, rules: Iterable[CompiledRule], effect: Effect) -> CompiledRule | None:
+        for rule in rules:
+            self._left -= 1
+            if self._left < 0:
+                return None  # the caller ends with a denial
+            if rule.matches(effect, self._about):
+                return rule
+        return None
+
+    def _nearest(self, effect: Effect) -> str:
+        """The permission with the fewest conditions that are not met, and those conditions; for one effect only."""
+        if self._explained:
+            return ""
+        self._explained = True
+        best: tuple[int, str] | None = None
+        for rule in self._rules.permissions[effect.kind]:
+            self._left -= 1
+            if self._left < 0:
+                break
+            unmet = list(rule.unmet(effect, self._about))
+            if best is None or len(unmet) < best[0]:
+                best = len(unmet), f"for rule {rule.rule.id}, {' and '.join(unmet)}"
+        return best[1] if best else f"a rule has to permit effects of the kind {effect.kind}"
+
+
+_NEEDS: Final = {
+    Outcome.ALLOW: "",
+    Outcome.SECOND_FACTOR: "a second factor has to be shown",
+    Outcome.REVIEW: "reviewers have to approve it",
+}
+
+
+def subject_of(per: Subject, about: Circumstances) -> str:
+    """Whose share of a budget a request draws on."""
+    subjects = {"wallet": checksum(about.wallet), "session": about.session, "scope": about.scope, "everyone": ""}
+    return subjects[per]
+
+
+def _draws(rules: Rules, effects: tuple[Effect, ...], about: Circumstances) -> Iterator[Draw]:
+    """What each budget would lose. What comes back to the wallet itself is not lost."""
+    leaving = [
+        effect
+        for effect in all_effects(effects)
+        if effect.amount and effect.counterparty != about.wallet and effect.asset is not None
+    ]
+    for budget in rules.budgets:
+        amount = sum(
+            effect.amount or 0
+            for effect in leaving
+            if effect.kind in budget.kinds
+            and effect.asset is not None
+            and effect.asset.kind == budget.asset
+            and effect.chain_id in (budget.chain_id, 0)
+        )
+        if amount:
+            yield Draw(budget, subject_of(budget.budget.per, about), amount)
+
+
+def _budget_reason(draw: Draw, spent: int) -> Reason:
+    budget, level = draw.budget, draw.level(spent)
+    words = f"{_shown(draw.amount, budget)}, after {_shown(spent, budget)} already"
+    by = f"budget:{budget.id}"
+    if level is Outcome.DENY:
+        left = max(0, budget.at_most - spent)
+        needs = f"it has to take at most {_shown(left, budget)}, or wait until some of the window has passed"
+        return Reason(level, by, f"The budget would be exceeded: {words}", needs)
+    return Reason(level, by, f"Within the budget: {words}", _NEEDS[level] or _next(draw, spent))
+
+
+def _next(draw: Draw, spent: int) -> str:
+    """How much is left until more is asked for."""
+    budget = draw.budget
+    steps = (budget.second_factor_above, budget.review_above, budget.at_most)
+    threshold = min(step for step in steps if step is not None)
+    return f"{_shown(threshold - spent - draw.amount, budget)} more before more is asked for"
+
+
+def _shown(amount: int, budget: CompiledBudget) -> str:
+    return f"{decimal(amount, budget.decimals)} {budget.budget.asset}"

@@ -1,0 +1,17 @@
+"""Bounds of rule documents and of their evaluation (SE-12, SE-15; ADR 0022: bounds stand with their format)."""
+
+from typing import Final
+
+MAX_RULES_BYTES: Final = 48 * 1024  # a sealed record holds it (`protocol.limits.MAX_RECORD_BYTES`)
+MAX_RULES: Final = 128
+MAX_BUDGETS: Final = 32  # each may be a record of one atomic write
+MAX_LISTS: Final = 64
+MAX_LIST_ADDRESSES: Final = 768  # over all lists
+MAX_TOKENS: Final = 256
+MAX_EXAMPLES: Final = 256
+MAX_COMPARISONS: Final = 16_384  # of an effect with a rule; about 20 ms
+MAX_LEDGER_ENTRIES: Final = 256  # of one budget; older ones are merged to the later time
+MAX_WINDOW_S: Final = 366 * 86_400
+MAX_LOG_LINE_BYTES: Final = 1024 * 1024  # 512 effects in JSON
+MAX_REQUEST_BYTES: Final = 256 * 1024  # a request in a file
+MAX_LOG_BYTES: Final = 256 * 1024 * 1024  # a file of recorded decisions
