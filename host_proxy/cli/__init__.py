@@ -12,10 +12,10 @@ from typing import Final
 import typer
 
 from attestation.roots import AMAZON, TrustRoot
-from host_proxy.cli import exit_codes, login, run, session, sign, status, verify, wallet
+from host_proxy.cli import exit_codes, guard, login, run, session, sign, status, verify, wallet
 
 USER_COMMANDS: Final = (status, login, session, sign, verify, wallet)
-COMMANDS: Final = (run, *USER_COMMANDS)
+COMMANDS: Final = (run, guard, *USER_COMMANDS)
 _EPILOG: Final = "Exit codes: " + " · ".join(f"{code.value} {code.meaning}" for code in exit_codes.ExitCode)
 
 

@@ -1,6 +1,8 @@
 """Static checks, explanations, the log of decisions, replay and the command."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -259,3 +261,12 @@ def test_amounts_are_shown_as_people_write_them() -> None:
     effect = Effect(Kind.TRANSFER, 1, WALLET, USD, counterparty=PAYROLL, asset=Asset("erc20", USD), amount=10**6)
     found = decision_to_json(decide((replace(effect, amount=1_234_567),)), RULES.naming)
     assert 'Transfer 1.234567 of "usd"' in found["words"][-1]
+
+
+def test_the_hosts_command_hands_over_to_the_program(files: dict[str, str]) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "host_proxy", "guard", "check", files["rules"], files["bad"], "--json"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert found.returncode == ExitCode.REFUSED, found.stderr
+    assert json.loads(found.stdout)["by"] == "thieves"
