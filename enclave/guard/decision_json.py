@@ -18,10 +18,13 @@ from evm.effects.effect_json import effect_to_json, effects_from_json
 from evm.effects.effect_words import Naming, effect_words, tree_words
 from evm.errors import EvmError
 from evm.fields import members
+from protocol import canonical_json
+from protocol.errors import ProtocolError
 
 _FORMAT: Final = "chancery/guard-decision/1"
 _FIELDS: Final = ("format", "timeS", "wallet", "scope", "session", "rulesVersion", "outcome", "by", "effects")
 _MAX_NAME_CHARS: Final = 512
+_MAX_DEPTH: Final = 64  # two levels of JSON for each level of effects
 
 
 def decision_to_json(decision: Decision, naming: Naming) -> dict[str, Any]:
@@ -85,10 +88,9 @@ def log_line(decision: Decision, about: Circumstances) -> str:
 
 def parse_log_line(line: str) -> LogEntry:
     """The recorded decision in a line; `RulesError("log-line")` otherwise."""
-    if len(line) > MAX_LOG_LINE_BYTES:
-        raise RulesError("log-line", "A line of the log is too long.")
     try:
-        found = members(json.loads(line), required=_FIELDS, code="log-line")
+        value = canonical_json.parse(line.encode(), max_bytes=MAX_LOG_LINE_BYTES, max_depth=_MAX_DEPTH)
+        found = members(value, required=_FIELDS, code="log-line")
         names = [found[name] for name in ("scope", "session", "outcome", "by")]
         numbers = [found["timeS"], found["rulesVersion"]]
         if found["format"] != _FORMAT or not all(isinstance(n, str) and len(n) <= _MAX_NAME_CHARS for n in names):
@@ -97,5 +99,5 @@ def parse_log_line(line: str) -> LogEntry:
             raise EvmError("log-line")
         about = Circumstances(parse_address(found["wallet"]), numbers[0], names[0], names[1])
         return LogEntry(about, numbers[1], names[2], names[3], effects_from_json(found["effects"]))
-    except (EvmError, ValueError, RecursionError):
+    except (EvmError, ProtocolError, UnicodeEncodeError):
         raise RulesError("log-line", "A line of the log is not a recorded decision.") from None
