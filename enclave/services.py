@@ -11,6 +11,7 @@ from enclave.devices import Devices
 from enclave.dispatch import SignedMethod
 from enclave.login import auth_code_mode, id_token_mode, otp_mode
 from enclave.login.auth_code_mode import AuthCodeMode, AuthCodePkceMode, CodeLogins
+from enclave.login.code_budget import CodeBudget
 from enclave.login.commitments import Commitments
 from enclave.login.id_token_mode import IdTokenMode
 from enclave.login.jwks import KeySets
@@ -107,8 +108,9 @@ def _login_modes(parts: Parts, records: Records, commitments: Commitments, prove
     providers = client_context(config.tls_roots.identity_providers)
     proofs = OidcProofs(clock, records, KeySets(ports.egress, providers, clock.monotonic_ms))
     codes = CodeLogins(clock, commitments, proven, TokenEndpoint(ports.egress, providers), proofs)
+    budget = CodeBudget(records, config.limits.otp_digit_codes_per_day)
     return {
-        otp_mode.MODE: OtpMode(config.limits, clock, commitments, proven, ports.mailer, random),
+        otp_mode.MODE: OtpMode(config.limits, clock, commitments, proven, budget, ports.mailer, random),
         id_token_mode.MODE: IdTokenMode(clock, commitments, proofs),
         auth_code_mode.MODE: AuthCodeMode(codes),
         auth_code_mode.PKCE_MODE: AuthCodePkceMode(codes, random),

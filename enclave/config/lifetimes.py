@@ -17,8 +17,12 @@ class Limits(Measured, frozen=True, kw_only=True):
     session_ceiling_s: Seconds = 86_400
     otp_s: Annotated[int, msgspec.Meta(ge=60, le=1800)] = 300
     otp_digits: Annotated[int, msgspec.Meta(ge=6, le=12)] = 6
+    """In scopes whose codes are digits."""
+    otp_digit_codes_per_day: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 48
+    """Codes of digits for one address and device, or for one address and all unknown devices."""
     mails_per_address: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3
     mails_window_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)] = 180
+    mails_per_scope: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 500
     mails_total_per_window: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1000
     signatures_per_minute: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 600
     """Per device key."""

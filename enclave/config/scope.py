@@ -1,7 +1,7 @@
 """A scope: who may log in there, how, from where, and what may be signed."""
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -15,6 +15,7 @@ from protocol import limits
 _SCOPE: Final = re.compile(r"@[1-9][0-9]*(:[A-Za-z0-9_-]+)?\Z")
 _ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?\Z")
 _MAILBOX: Final = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+"  # RFC 5322 atoms
+_LOGO_URL: Final = re.compile(r"https://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?/[!$%&-;=?@A-Z_a-z~]*\Z")
 _SENDER: Final = re.compile(rf'(?:{_MAILBOX}|[^\x00-\x1f\x7f<>",;:@]+ <{_MAILBOX}>)\Z')
 
 
@@ -25,9 +26,17 @@ class Scope(Measured, frozen=True, kw_only=True):
     origins: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=16)]
     """Accepted origins; the first stands for clients whose wire format names none."""
     rights: tuple[Right, ...]
+    plain_login: bool = False
+    """Whether logins are taken in the clear, the only way that published clients know, and not only sealed (CH-01)."""
     email_login: bool = False
+    email_code: Literal["long", "digits"] = "long"
+    """`digits` for clients that take nothing else: few digits can be guessed, so fewer codes are sent (OT-01)."""
     email_sender: Text = "no-reply@localhost"
     email_subject: Text = "Your sign-in code"
+    """The first `{auth_code}` in it becomes the code, which lock screens then show (OT-08)."""
+    email_intro: Annotated[str, msgspec.Meta(max_length=500)] = ""
+    email_logo_url: Annotated[str, msgspec.Meta(max_length=limits.MAX_URL_CHARS)] = ""
+    """An https URL. Mail programs fetch it when the mail is opened."""
     oidc: tuple[OidcClient, ...] = ()
     wallet: WalletTemplate | None = None
     """What smart wallets of this scope begin with; without it none are made."""
@@ -39,10 +48,7 @@ def validate_scope(scope: Scope) -> None:
         raise BootError("config-scope", scope.scope)
     if not all(_ORIGIN.match(origin) for origin in scope.origins):
         raise BootError("config-origin", scope.scope)
-    if not (
-        _SENDER.match(scope.email_sender) and scope.email_subject.isprintable()
-    ):  # they become mail headers (OT-09)
-        raise BootError("config-email", scope.scope)
+    _validate_mail(scope)
     if len(set(scope.rights)) != len(scope.rights):
         raise BootError("config-rights", scope.scope)
     pairs = [(client.issuer.removesuffix("/"), client.audience) for client in scope.oidc]
@@ -52,3 +58,13 @@ def validate_scope(scope: Scope) -> None:
         validate_wallet_template(scope.wallet, scope.scope)
     for client in scope.oidc:
         validate_client(client)
+
+
+def _validate_mail(scope: Scope) -> None:
+    """Sender and subject become mail headers (OT-09), the rest is shown to people."""
+    if not _SENDER.match(scope.email_sender):
+        raise BootError("config-email", scope.scope)
+    if not (scope.email_subject.isprintable() and scope.email_intro.isprintable()):
+        raise BootError("config-email", scope.scope)
+    if scope.email_logo_url and not _LOGO_URL.match(scope.email_logo_url):
+        raise BootError("config-email", scope.scope)

@@ -4,6 +4,7 @@ A commitment belongs to the auth key that made it (OT-03): another key neither a
 A try is counted before the answer is looked at, and success consumes the commitment (OT-02).
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -25,7 +26,7 @@ class CommitmentKey:
 
 @dataclass(slots=True)
 class Commitment:
-    """A started login. `deadline_ms` is monotonic; `answer` is a digest of the right answer, never the answer."""
+    """A started login. `deadline_ms` is monotonic; `answers` are digests of right answers, never the answers."""
 
     key: CommitmentKey
     handle: str
@@ -34,18 +35,21 @@ class Commitment:
     also: CommitmentKey | None = None
     """A second name under which clients complete the same login."""
     challenge: str = ""
-    answer: str = field(default="", repr=False)
+    answers: tuple[str, ...] = field(default=(), repr=False)
     code_verifier: str = field(default="", repr=False)
     metadata: Mapping[str, str] = field(default_factory=dict)
     attempts: int = 0
+    pending: bool = False
+    """Whether its code is still on the way to the mail server: until it is taken there, nobody can answer."""
 
 
 class Commitments:
-    """All live commitments of a worker, at most `MAX_COMMITMENTS`."""
+    """All live commitments of a worker, at most `MAX_COMMITMENTS` of each mode: one mode's flood fills no other's."""
 
     def __init__(self) -> None:
         self._live: dict[CommitmentKey, Commitment] = {}
         self._also: dict[CommitmentKey, CommitmentKey] = {}
+        self._counts: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -54,13 +58,14 @@ class Commitments:
         """File `commitment`, in place of those of the same auth key with one of its names. BUSY when full."""
         names = [commitment.key] if commitment.also is None else [commitment.key, commitment.also]
         replaced = {id(old): old for old in map(self._find, names) if old is not None}
-        if len(self._live) - len(replaced) >= limits.MAX_COMMITMENTS:
+        if not replaced and self._counts[commitment.key.auth_mode] >= limits.MAX_COMMITMENTS:
             self._purge(now_ms)
-            if len(self._live) - sum(old.key in self._live for old in replaced.values()) >= limits.MAX_COMMITMENTS:
+            if self._counts[commitment.key.auth_mode] >= limits.MAX_COMMITMENTS:
                 raise Refusal(errors.BUSY)
         for old in replaced.values():
             self.withdraw(old)
         self._live[commitment.key] = commitment
+        self._counts[commitment.key.auth_mode] += 1
         if commitment.also is not None:
             self._also[commitment.also] = commitment.key
 
@@ -68,6 +73,7 @@ class Commitments:
         """Forget a commitment: replaced, expired, or one that could not be completed (its mail was not sent)."""
         if self._live.get(commitment.key) is commitment:
             del self._live[commitment.key]
+            self._counts[commitment.key.auth_mode] -= 1
             if commitment.also is not None:
                 del self._also[commitment.also]
 
@@ -82,7 +88,7 @@ class Commitments:
     def start_attempt(self, key: CommitmentKey, now_ms: int) -> Commitment:
         """Count a try and return the commitment. INVALID_REQUEST, TOO_MANY_ATTEMPTS or CHALLENGE_EXPIRED."""
         commitment = self._find(key)
-        if commitment is None:
+        if commitment is None or commitment.pending:
             raise Refusal(errors.INVALID_REQUEST, "commitment not found")
         if commitment.attempts >= limits.MAX_OTP_ATTEMPTS:
             raise Refusal(errors.TOO_MANY_ATTEMPTS)

@@ -1,7 +1,7 @@
 """The mail that carries a one-time code (OT-08).
 
-Pure. The subject, which lock screens show, is the scope's fixed text and never holds the code. The body says who asked:
-the application, what for, and the fingerprint of the device key, to compare with what the device shows.
+Pure. The subject, which lock screens show, is the scope's text, without the code unless the scope puts it there. The
+body says who asked: the application, what for, and the fingerprint of the device key, to compare with the device's.
 """
 
 import hashlib
@@ -17,8 +17,10 @@ from enclave.config import Scope
 _FINGERPRINT_BYTES: Final = 8
 _ID_BYTES: Final = 16
 
+_CODE: Final = "{auth_code}"
+
 _TEXT: Final = """\
-Your code: {code}
+{intro}Your code: {code}
 
 It works once, within {minutes} minutes, and only for this request:
 
@@ -36,7 +38,7 @@ _HTML: Final = """\
 <html lang="en">
 <head><meta charset="utf-8"><title>{subject}</title></head>
 <body style="font-family: sans-serif; line-height: 1.5">
-<p>Your code:</p>
+{logo}{intro}<p>Your code:</p>
 <p style="font-family: monospace; font-size: 200%"><strong>{code}</strong></p>
 <p>It works once, within {minutes} minutes, and only for this request:</p>
 <table>
@@ -70,8 +72,9 @@ def compose_login_mail(
     purpose: str = "sign in",
 ) -> EmailMessage:
     """The mail for a normalised `recipient`, as plain text and as HTML."""
+    subject = scope.email_subject.replace(_CODE, code, 1)
     fields = {
-        "subject": scope.email_subject,
+        "subject": subject,
         "code": code,
         "minutes": str(lifetime_s // 60),
         "origin": origin,
@@ -83,11 +86,19 @@ def compose_login_mail(
     message = EmailMessage()
     message["From"] = scope.email_sender
     message["To"] = recipient
-    message["Subject"] = scope.email_subject
+    message["Subject"] = subject
     message["Date"] = formatdate(now_s)
     message["Message-ID"] = f"<{unique}@{message['From'].addresses[0].domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
-    message.set_content(_TEXT.format_map(fields))
-    message.add_alternative(_HTML.format_map({name: escape(value) for name, value in fields.items()}), subtype="html")
+    message.set_content(_TEXT.format_map(fields | {"intro": f"{scope.email_intro}\n\n" if scope.email_intro else ""}))
+    escaped = {name: escape(value) for name, value in fields.items()}
+    message.add_alternative(_HTML.format_map(escaped | _decoration(scope)), subtype="html")
     message.set_boundary(unique)
     return message
+
+
+def _decoration(scope: Scope) -> dict[str, str]:
+    """What the scope puts above the code, as HTML."""
+    intro = f"<p>{escape(scope.email_intro)}</p>\n" if scope.email_intro else ""
+    logo = f'<p><img src="{escape(scope.email_logo_url)}" alt="" height="48"></p>\n' if scope.email_logo_url else ""
+    return {"intro": intro, "logo": logo}

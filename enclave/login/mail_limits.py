@@ -1,9 +1,10 @@
-"""How many login mails may go out: per address, per known device, and in total (OT-07), counted before sending.
+"""How many login mails may go out: per address, known device, scope and in total (OT-07), counted before sending.
 
 A device key that has logged in as the owner of the address before has an allowance of its own, so a stranger who uses
 up the address's allowance delays new devices for one window and nobody else (OT-11).
 """
 
+from collections import Counter
 from typing import Final
 
 from enclave.config import Limits
@@ -18,21 +19,25 @@ class MailLimits:
 
     def __init__(self, limits: Limits) -> None:
         self._per_address = limits.mails_per_address
+        self._per_scope = limits.mails_per_scope
         self._total = limits.mails_total_per_window
         self._window_ms = limits.mails_window_s * 1000
-        self._counts: dict[tuple[str, ...], int] = {}
+        self._counts: dict[tuple[str, str, str], int] = {}
         self._window_start_ms: int | None = None
-        self._sent = 0
+        self._by_scope: Counter[str] = Counter()
 
-    def take(self, scope: str, address: str, known_device: str | None, now_ms: int) -> None:
-        """Count one mail, or USAGE_LIMIT_EXCEEDED."""
+    def take(self, scope: str, address: str, known_device: str, now_ms: int) -> None:
+        """Count one mail, or USAGE_LIMIT_EXCEEDED. `known_device` is empty for a device that proved nothing yet."""
         if self._window_start_ms is None or now_ms - self._window_start_ms >= self._window_ms:
-            self._window_start_ms, self._sent = now_ms, 0
+            self._window_start_ms = now_ms
             self._counts.clear()
-        key = (scope, address) if known_device is None else (scope, address, known_device)
+            self._by_scope.clear()
+        key = (scope, address, known_device)
         count = self._counts.get(key, 0)
         # A full table means a flood of addresses in one window: nobody's count is evicted for it (DO-08).
-        if count >= self._per_address or self._sent >= self._total or len(self._counts) >= _TRACKED:
+        if count >= self._per_address or len(self._counts) >= _TRACKED:
+            raise Refusal(USAGE_LIMIT_EXCEEDED)
+        if self._by_scope[scope] >= self._per_scope or self._by_scope.total() >= self._total:
             raise Refusal(USAGE_LIMIT_EXCEEDED)
         self._counts[key] = count + 1
-        self._sent += 1
+        self._by_scope[scope] += 1

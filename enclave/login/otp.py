@@ -16,6 +16,8 @@ from protocol.errors import ANSWER_INCORRECT, INVALID_REQUEST
 
 SALT_BYTES: Final = 12
 _DRAW_BYTES: Final = 8
+_LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base32: no I, L, O, U
+_GROUP_CHARS: Final = 5
 
 # Lower-case ASCII only, so that no two spellings name one mailbox: Unicode addresses are refused, and an
 # internationalized domain is written in its `xn--` form (RFC 5890). Sizes: RFC 5321 4.5.3.1, RFC 1035 2.3.4.
@@ -34,6 +36,18 @@ def generate_code(digits: int, random: Callable[[int], bytes]) -> str:
             return f"{draw % codes:0{digits}d}"
 
 
+def generate_long_code(random: Callable[[int], bytes]) -> str:
+    """A code of ten letters and digits in two groups, `K7QD3-MXRTA`: 50 bits, more than anybody can try (OT-01)."""
+    letters = "".join(_LETTERS[byte % len(_LETTERS)] for byte in random(2 * _GROUP_CHARS))  # 256 is a multiple of 32
+    return f"{letters[:_GROUP_CHARS]}-{letters[_GROUP_CHARS:]}"
+
+
+def spellings(code: str) -> tuple[str, ...]:
+    """How people type `code`: with and without the hyphen, in capitals or not. Clients hash what was typed."""
+    joined = code.replace("-", "")
+    return tuple(dict.fromkeys((code, joined, code.lower(), joined.lower())))
+
+
 def generate_salt(random: Callable[[int], bytes]) -> str:
     """A fresh salt as the wire's text: `0x` and 24 hex digits. The client's is the `challenge`, the other stays."""
     return f"0x{random(SALT_BYTES).hex()}"
@@ -49,10 +63,15 @@ def stored_answer(server_salt: str, answer: str) -> str:
     return _hash_text(server_salt + answer)
 
 
-def verify_answer(stored: str, server_salt: str, answer: str) -> None:
-    """Return if `answer` is the right one, ANSWER_INCORRECT otherwise; compares equal-length digests (OT-10)."""
-    given = stored_answer(server_salt, answer)
-    if not hmac.compare_digest(given.encode(), stored.encode()):
+def stored_answers(server_salt: str, client_salt: str, code: str) -> tuple[str, ...]:
+    """What is kept of `code`: the stored answer for each spelling."""
+    return tuple(stored_answer(server_salt, client_answer(client_salt, typed)) for typed in spellings(code))
+
+
+def verify_answer(stored: tuple[str, ...], server_salt: str, answer: str) -> None:
+    """Return if `answer` is a right one, ANSWER_INCORRECT otherwise; compares all, digests of equal length (OT-10)."""
+    given = stored_answer(server_salt, answer).encode()
+    if sum(hmac.compare_digest(given, known.encode()) for known in stored) == 0:
         raise Refusal(ANSWER_INCORRECT)
 
 

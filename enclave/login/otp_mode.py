@@ -13,6 +13,7 @@ from enclave.config import Limits, Scope
 from enclave.errors import MailError, Refusal
 from enclave.identity import Identity, email_identity
 from enclave.login import otp
+from enclave.login.code_budget import CodeBudget
 from enclave.login.commitments import Commitment, CommitmentKey, Commitments
 from enclave.login.login_mail import compose_login_mail
 from enclave.login.mail_limits import MailLimits
@@ -33,6 +34,7 @@ class OtpMode:
         clock: TrustedClock,
         commitments: Commitments,
         proven: Proven,
+        budget: CodeBudget,
         mailer: Mailer,
         random: Callable[[int], bytes],
     ) -> None:
@@ -40,6 +42,7 @@ class OtpMode:
         self._clock = clock
         self._commitments = commitments
         self._proven = proven
+        self._budget = budget
         self._mailer = mailer
         self._random = random
         self._mail_limits = MailLimits(settings)
@@ -55,17 +58,21 @@ class OtpMode:
             return verifier  # matches no commitment
 
     async def commit(self, request: LoginRequest) -> LoginStarted:
-        """File a commitment and send the code. The mail is counted first (OT-07)."""
-        if request.identity_type != "Email" or not request.scope.email_login:
+        """Send a code and file its commitment, which nobody can answer before the mail server has taken the mail."""
+        scope = request.scope
+        if request.identity_type != "Email" or not scope.email_login:
             raise Refusal(errors.INVALID_REQUEST, f"unsupported identity type: {request.identity_type}")
         recipient, verifier = await self._recipient(request)
-        known = await self._proven.identity(request.scope.scope, request.auth_key, email_identity(recipient))
-        key = CommitmentKey(request.scope.scope, MODE, request.identity_type, verifier, request.auth_key)
+        known = await self._proven.identity(scope.scope, request.auth_key, email_identity(recipient))
+        key = CommitmentKey(scope.scope, MODE, request.identity_type, verifier, request.auth_key)
         now_ms = self._clock.monotonic_ms()
         if not known and self._commitments.live_for(key, now_ms) >= limits.MAX_COMMITMENTS_PER_IDENTITY:
             raise Refusal(errors.USAGE_LIMIT_EXCEEDED)
-        self._mail_limits.take(request.scope.scope, recipient, str(request.auth_key) if known else None, now_ms)
-        code = otp.generate_code(self._settings.otp_digits, self._random)
+        device = str(request.auth_key) if known else ""
+        self._mail_limits.take(scope.scope, recipient, device, now_ms)
+        if scope.email_code == "digits":
+            await self._budget.take(scope.scope, recipient, device, self._clock.now_s())
+        code = self._generate_code(scope)
         client_salt, server_salt = otp.generate_salt(self._random), otp.generate_salt(self._random)
         commitment = Commitment(
             key=key,
@@ -73,7 +80,8 @@ class OtpMode:
             signer=request.signer,
             deadline_ms=now_ms + self._settings.otp_s * 1000,
             challenge=server_salt,
-            answer=otp.stored_answer(server_salt, otp.client_answer(client_salt, code)),
+            answers=otp.stored_answers(server_salt, client_salt, code),
+            pending=True,
         )
         self._commitments.add(commitment, now_ms)
         await self._send(request, commitment, code)
@@ -82,7 +90,7 @@ class OtpMode:
 
     async def complete(self, commitment: Commitment, answer: str, scope: Scope) -> Identity:  # noqa: ARG002
         """ANSWER_INCORRECT unless `answer` is that of the mailed code."""
-        otp.verify_answer(commitment.answer, commitment.challenge, answer)
+        otp.verify_answer(commitment.answers, commitment.challenge, answer)
         return email_identity(commitment.handle)
 
     async def _recipient(self, request: LoginRequest) -> tuple[str, str]:
@@ -106,6 +114,14 @@ class OtpMode:
         )
         try:
             await self._mailer.send(message)
+            commitment.pending = False
         except MailError:
-            self._commitments.withdraw(commitment)
             raise Refusal(errors.INTERNAL_ERROR, "the mail could not be sent") from None
+        finally:
+            if commitment.pending:  # also when the request ran out of time
+                self._commitments.withdraw(commitment)
+
+    def _generate_code(self, scope: Scope) -> str:
+        if scope.email_code == "digits":
+            return otp.generate_code(self._settings.otp_digits, self._random)
+        return otp.generate_long_code(self._random)

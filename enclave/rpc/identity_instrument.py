@@ -46,7 +46,7 @@ class IdentityInstrument:
 
     async def commit_verifier(self, call: SignedCall) -> dict[str, str]:
         """Start a login. Result `{verifier, loginHint, challenge}`."""
-        scope = params.scope(call, self._config)
+        scope = params.login_scope(call, self._config)
         identity_type = params.identity_type(call.params)
         auth_mode = params.auth_mode(call.params)
         request = LoginRequest(
@@ -62,7 +62,7 @@ class IdentityInstrument:
 
     async def complete_auth(self, call: SignedCall) -> dict[str, Any]:
         """Finish a login: bind the auth key to the identity's wallet. Result `{signer, identity}`."""
-        scope = params.scope(call, self._config)
+        scope = params.login_scope(call, self._config)
         identity_type = params.identity_type(call.params)
         signer_type = params.text(call.params, "signerType", max_bytes=limits.MAX_BODY_BYTES)
         if signer_type not in ("Ethereum_Secp256k1", "WebCrypto_Secp256r1"):

@@ -161,5 +161,13 @@ def scope(call: SignedCall, config: Config) -> Scope:
     return found
 
 
+def login_scope(call: SignedCall, config: Config) -> Scope:
+    """The scope of a login; SEALED_LOGIN_REQUIRED for one in the clear where the scope does not allow it (CH-01)."""
+    found = scope(call, config)
+    if not (call.sealed or found.plain_login):
+        raise Refusal(errors.SEALED_LOGIN_REQUIRED)
+    return found
+
+
 def _is_scope(value: str) -> bool:
     return len(value) <= limits.MAX_SCOPE_CHARS and _SCOPE.match(value) is not None

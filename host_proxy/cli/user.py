@@ -59,7 +59,8 @@ def require_profile(home: Path | None) -> Profile:
 
 @contextmanager
 def acting(context: typer.Context, home: Path | None, profile: Profile, policy: Path | None) -> Iterator[User]:
-    """Calls for `profile`. Refusals and failures of the calls end the command with their code."""
+    """Calls for `profile`, sealed past the host. Refusals and failures of the calls end the command with their code."""
+    from attestation.client import SealedTransport, Service
     from host_proxy.client.api import Api, ClientError
     from host_proxy.client.device_key import DeviceKey
     from host_proxy.client.flows import Flows
@@ -70,13 +71,15 @@ def acting(context: typer.Context, home: Path | None, profile: Profile, policy: 
         device = DeviceKey.load_or_create(folder / KEY_FILE)
     except (OSError, ValueError) as error:
         leave(ExitCode.CONFIGURATION, f"the device key in {folder} cannot be used: {error}")
+    roots, image = context.obj.trust_roots, image_policy(policy)
     api = Api(
         profile.url,
         device,
         scope=profile.scope,
         origin=profile.origin,
-        roots=context.obj.trust_roots,
-        image=image_policy(policy),
+        roots=roots,
+        image=image,
+        transport=SealedTransport(Service(url=profile.url, image=image, roots=tuple(roots))),
     )
     try:
         yield User(folder, profile, api, Flows(api, profile.scope))

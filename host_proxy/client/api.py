@@ -108,6 +108,8 @@ class Api:
             response = self._http.post(self._url + path, content=body, headers=headers)
         except httpx.HTTPError as error:
             raise ClientError("unreachable", f"no answer from {self._url}: {type(error).__name__}") from None
+        except AttestationError as error:  # of a transport that seals
+            raise ClientError(f"attestation-{error.code}", f"the service is not trusted: {error.text}") from None
         answer = _parse(response.content)
         document = response.headers.get("x-attestation-document")
         if document is None:

@@ -49,8 +49,8 @@ class Flows:
         return self._api.signed(f"{_INSTRUMENT}/CommitVerifier", params).body
 
     def finish_mail_login(self, started: dict[str, str], code: str, lifetime_s: int | None = None) -> Login:
-        """Answer with the code from the mail."""
-        answer = _keccak_hex(started["challenge"] + code.strip())
+        """Answer with the code from the mail, in whatever case it was typed."""
+        answer = _keccak_hex(started["challenge"] + code.strip().upper())
         return self._complete("Email", "OTP", started["verifier"], answer, lifetime_s)
 
     def id_token_login(self, token: str, lifetime_s: int | None = None) -> Login:

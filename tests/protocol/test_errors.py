@@ -57,6 +57,7 @@ GOLDEN = {
     "NotDue": (7335, 409),
     "WalletNotFound": (7340, 404),
     "WalletRule": (7341, 400),
+    "SealedLoginRequired": (7319, 403),
 }
 
 
