@@ -13,7 +13,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 MAX_KEPT: Final = 100
 _MAX_MAIL_BYTES: Final = 256 * 1024
-_CODE: Final = re.compile(r"^Your code: ([0-9]{6,12})\r?$", re.MULTILINE)
+_CODE: Final = re.compile(r"^Your code: ([0-9]{6,12}|[0-9A-Z]{5}-[0-9A-Z]{5})\r?$", re.MULTILINE)
 
 
 class MailSink:

@@ -20,6 +20,9 @@ from simulator.kms.keys import KeyArn
 DEPLOYMENT: Final = "simulator"
 SCOPE: Final = "@123"
 STRICT_SCOPE: Final = "@124"
+"""Signs no digests, and mails long codes."""
+SEALED_SCOPE: Final = "@125"
+"""As the strict one, and takes logins through the sealed channel only."""
 ORIGIN: Final = "http://localhost:3000"
 ISSUER: Final = "https://login.idp.example"
 CLIENT_ID: Final = "chancery-demo"
@@ -73,10 +76,12 @@ def measured_config(key_arns: Sequence[str], roots_pem: str, **changes: Any) -> 
     wallet_rights = ["sign_payload", "update_wallet", "attest_session", "recover_wallet", "sign_legacy_wallet"]
     scope = {
         "origins": [ORIGIN],
+        "plain_login": True,
         "email_login": True,
         "email_sender": "no-reply@wallet.example",
         "oidc": oidc_clients(),
     }
+    main = scope | {"email_code": "digits", "wallet": wallet_template()}
     config = {
         "version": 1,
         "role": "instrument",
@@ -84,8 +89,9 @@ def measured_config(key_arns: Sequence[str], roots_pem: str, **changes: Any) -> 
         "threshold": 2,
         "holders": [{"name": h.name, "key_arn": arn} for h, arn in zip(HOLDERS, key_arns, strict=True)],
         "scopes": [
-            scope | {"scope": SCOPE, "rights": [*rights, "sign_digest", *wallet_rights], "wallet": wallet_template()},
+            main | {"scope": SCOPE, "rights": [*rights, "sign_digest", *wallet_rights]},
             scope | {"scope": STRICT_SCOPE, "rights": rights},
+            scope | {"scope": SEALED_SCOPE, "rights": rights, "plain_login": False},
         ],
         "tls_roots": dict.fromkeys(("kms", "identity_providers", "mail"), roots_pem),
         "mail": {"host": MAIL_HOST, "port": MAIL_PORT},

@@ -4,9 +4,10 @@ import contextlib
 import html
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,7 +17,7 @@ from simulator import asgi, settings
 from simulator.identity_provider import IdentityProvider
 from tests import appliance
 from tests.appliance import ISSUER, SCOPE, Client, World
-from tests.enclave_login.login_support import HOST, LoopbackEgress
+from tests.enclave_login.login_support import HOST, LoopbackEgress, replaced
 
 REDIRECT = settings.REDIRECT_URI
 PUBLIC, WEB, TEAM = settings.CLIENT_ID, settings.WEB_CLIENT_ID, settings.TEAM_CLIENT_ID
@@ -28,9 +29,9 @@ def oidc_clients(**changes: Any) -> list[dict[str, Any]]:
     return [client | changes for client in json.loads(text)]
 
 
-def scopes(**changes: Any) -> list[dict[str, Any]]:
-    """The scopes of the tests with these applications."""
-    return [scope | {"oidc": oidc_clients(**changes)} for scope in appliance.config_json()["scopes"]]
+def scopes(of_scope: Mapping[str, Any], **changes: Any) -> list[dict[str, Any]]:
+    """The scopes of the tests with these applications; None in `of_scope` leaves a member out."""
+    return [replaced(scope, oidc=oidc_clients(**changes), **of_scope) for scope in appliance.config_json()["scopes"]]
 
 
 @dataclass
@@ -56,9 +57,11 @@ class CodeWorld:
 
 
 @contextlib.asynccontextmanager
-async def code_world(folder: Path, **changes: Any) -> AsyncIterator[CodeWorld]:
-    """`changes` replace members of every OpenID client of the configuration."""
-    world = World(folder, scopes=scopes(**changes))
+async def code_world(
+    folder: Path, *, of_scope: Mapping[str, Any] = MappingProxyType({}), **changes: Any
+) -> AsyncIterator[CodeWorld]:
+    """`changes` replace members of every OpenID client of the configuration, `of_scope` of every scope."""
+    world = World(folder, scopes=scopes(of_scope, **changes))
     await world.boot()
     provider = IdentityProvider(ISSUER, settings.registered_clients(), now_s=lambda: world.clock.wall_ms() // 1000)
     posted: list[tuple[dict[str, str], dict[str, str]]] = []

@@ -1,5 +1,6 @@
 """One-time codes: the wire's formulas, unbiased draws, addresses of one form (OT-01, OT-09, OT-10)."""
 
+import os
 import random
 import re
 from collections import Counter
@@ -33,7 +34,7 @@ def test_answers_equal_the_golden_vectors_of_published_clients() -> None:
 
 
 def test_right_answer_verifies() -> None:
-    otp.verify_answer(STORED, SERVER_SALT, ANSWER)
+    otp.verify_answer((STORED,), SERVER_SALT, ANSWER)
 
 
 @pytest.mark.parametrize(
@@ -41,8 +42,34 @@ def test_right_answer_verifies() -> None:
 )
 def test_wrong_answer_is_refused(answer: str) -> None:
     with pytest.raises(Refusal) as caught:
-        otp.verify_answer(STORED, SERVER_SALT, answer)
+        otp.verify_answer((STORED,), SERVER_SALT, answer)
     assert caught.value.error is ANSWER_INCORRECT
+
+
+@pytest.mark.parametrize("typed", ["K7QD3-MXRTA", "K7QD3MXRTA", "k7qd3-mxrta", "k7qd3mxrta"])
+def test_long_code_is_taken_in_each_of_its_spellings(typed: str) -> None:
+    stored = otp.stored_answers(SERVER_SALT, CLIENT_SALT, "K7QD3-MXRTA")
+    otp.verify_answer(stored, SERVER_SALT, otp.client_answer(CLIENT_SALT, typed))
+    for other in (typed + "A", typed[1:], typed.replace("7", "8"), "K7QD3 MXRTA"):
+        with pytest.raises(Refusal):
+            otp.verify_answer(stored, SERVER_SALT, otp.client_answer(CLIENT_SALT, other))
+
+
+def test_code_of_digits_has_one_spelling() -> None:
+    assert otp.spellings("012345") == ("012345",)
+
+
+def test_long_code_has_fifty_unbiased_bits() -> None:
+    """OT-01: ten letters out of 32, each from five bits of a byte of its own."""
+    for position in range(10):
+        letters = [
+            otp.generate_long_code(lambda size, b=byte, at=position: bytes(b * (i == at) for i in range(size)))
+            for byte in range(256)
+        ]
+        counts = Counter(code.replace("-", "")[position] for code in letters)
+        assert len(counts) == 32
+        assert set(counts.values()) == {8}
+    assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{5}-[0-9A-HJKMNP-TV-Z]{5}", otp.generate_long_code(os.urandom))
 
 
 def test_salt_is_the_text_of_12_random_bytes() -> None:
