@@ -70,6 +70,7 @@ class AccountService:
         """
         answer = params.login_answer(call.params)
         owner = await self._owner(call, _LINK)
+        params.require_login_channel(call, owner.caller.scope)
         self._changes.require_fresh(owner.caller.login)
         owner.account.require_active(self._clock.now_s())
         proven = await self._proofs.prove(owner.caller.scope, call.auth_key, answer)

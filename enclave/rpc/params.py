@@ -162,11 +162,16 @@ def scope(call: SignedCall, config: Config) -> Scope:
 
 
 def login_scope(call: SignedCall, config: Config) -> Scope:
-    """The scope of a login; SEALED_LOGIN_REQUIRED for one in the clear where the scope does not allow it (CH-01)."""
+    """The scope of a login, which has come the way that the scope allows."""
     found = scope(call, config)
-    if not (call.sealed or found.plain_login):
-        raise Refusal(errors.SEALED_LOGIN_REQUIRED)
+    require_login_channel(call, found)
     return found
+
+
+def require_login_channel(call: SignedCall, scope: Scope) -> None:
+    """SEALED_LOGIN_REQUIRED for a login in the clear where the scope does not allow it (CH-01)."""
+    if not (call.sealed or scope.plain_login):
+        raise Refusal(errors.SEALED_LOGIN_REQUIRED)
 
 
 def _is_scope(value: str) -> bool:

@@ -88,3 +88,17 @@ async def test_scope_that_says_nothing_takes_no_plain_login(pki_folder: Path) ->
         assert (
             await refused(Client(coded.world).call("CommitVerifier", commit_params("a@example.com", SCOPE))) == REQUIRED
         )
+
+
+async def test_login_that_is_linked_has_to_come_sealed_as_well(coded: CodeWorld) -> None:
+    client = Client(coded.world)
+    started = await client.call("CommitVerifier", commit_params("user@example.com"), sealed=True)
+    answer = otp_answer(started["challenge"], coded.world.mailer.last_code())
+    await client.call("CompleteAuth", complete_params(started["verifier"], answer), sealed=True)
+    params, finish = await started_login(coded, "AuthCodePKCE", client)
+    named = await finish(await client.call("CommitVerifier", params, sealed=True))
+    members = {name: named[name] for name in ("identityType", "authMode", "verifier", "answer")}
+    path = "/rpc/Account/Link"
+    assert await refused(client.own(path, **members)) == REQUIRED
+    linked = await coded.world.sealed(path, client.envelope(client.own_params(path, **members)))
+    assert {login["type"] for login in linked["logins"]} == {"Email", "OIDC"}
