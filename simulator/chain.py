@@ -3,7 +3,7 @@
 Trust side: tests and demonstrations only. py-evm executes; each transaction gets a block of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -11,6 +11,7 @@ import coincurve
 from eth.chains.base import MiningChain
 from eth.db.atomic import AtomicDB
 from eth.vm.forks.prague import PragueVM
+from eth.vm.message import Message
 from eth.vm.spoof import SpoofTransaction
 
 from evm.address import ZERO_ADDRESS, Address, address_from_public_key
@@ -56,11 +57,13 @@ class Receipt:
 class LocalChain:
     """One chain with its own id. Amounts are in wei, addresses and hashes in bytes."""
 
-    def __init__(self, chain_id: int = 31337) -> None:
+    def __init__(self, chain_id: int = 31337, contracts: Mapping[Address, bytes] | None = None) -> None:
+        """`contracts` are there from the beginning: their code, at addresses at which nobody here could deploy."""
         configured: Any = MiningChain.configure("LocalChain", vm_configuration=((0, PragueVM),), chain_id=chain_id)
-        faucet = {"balance": _FAUCET_WEI, "nonce": 0, "code": b"", "storage": {}}
+        accounts = {address: _account(code=code) for address, code in (contracts or {}).items()}
+        accounts[_faucet_address()] = _account(balance=_FAUCET_WEI)
         self._chain = configured.from_genesis(
-            AtomicDB(), {"timestamp": 1, "gas_limit": GAS_LIMIT, "difficulty": 0}, {_faucet_address(): faucet}
+            AtomicDB(), {"timestamp": 1, "gas_limit": GAS_LIMIT, "difficulty": 0}, accounts
         )
         self.chain_id = chain_id
 
@@ -86,19 +89,42 @@ class LocalChain:
             contract=contract_address(tx.sender, tx.nonce) if not tx.to and status else None,
         )
 
-    def call(self, to: Address, data: bytes, *, sender: Address = ZERO_ADDRESS, value: int = 0) -> bytes:
+    def call(self, to: Address | None, data: bytes, *, sender: Address = ZERO_ADDRESS, value: int = 0) -> bytes:
         """What a read-only call returns; `ChainError` when it reverts."""
         vm = self._chain.get_vm()
         tx = vm.create_unsigned_transaction(
-            nonce=self.nonce(sender), gas_price=0, gas=CALL_GAS, to=to, value=value, data=data
+            nonce=self.nonce(sender), gas_price=0, gas=CALL_GAS, to=to or b"", value=value, data=data
         )
         spoofed = SpoofTransaction(tx, from_=sender)
         output: bytes = _or_refuse(lambda: self._chain.get_transaction_result(spoofed, self._head))
         return output
 
+    def run(self, init_code: bytes) -> bytes:
+        """What a constructor returns, without deploying anything; `ChainError` when it fails."""
+        return self.call(None, init_code)
+
+    def constructed(self, init_code: bytes, address: Address) -> bytes:
+        """The code that a constructor would leave at `address`, where it may have written the address into it."""
+        vm: Any = self._chain.get_vm()
+        sender: Any = _faucet_address()
+        where: Any = address
+        nobody: Any = b""
+        tx = vm.create_unsigned_transaction(nonce=0, gas_price=0, gas=CALL_GAS, to=b"", value=0, data=init_code)
+        context = vm.state.get_transaction_context(SpoofTransaction(tx, from_=sender))
+        message = Message(CALL_GAS, nobody, sender, 0, b"", init_code, create_address=where)
+        state = vm.state
+        computation = state.computation_class.apply_create_message(state, message, context)
+        if computation.is_error:
+            raise ChainError(f"the constructor failed: {computation.error}")
+        return bytes(computation.output)
+
     def fund(self, address: Address, wei: int) -> Receipt:
         """Give `address` coins from the faucet."""
         return self._send_from_faucet(address, wei, b"", 21_000 if not self.code(address) else CALL_GAS)
+
+    def execute(self, to: Address, data: bytes) -> Receipt:
+        """Call a contract in a block of its own, from the faucet."""
+        return self._send_from_faucet(to, 0, data, CALL_GAS)
 
     def deploy(self, init_code: bytes, *, wei: int = 0) -> Address:
         """Create a contract; `ChainError` when its constructor fails."""
@@ -150,6 +176,10 @@ class LocalChain:
         )
         by = parse_recoverable(_FAUCET_KEY.sign_recoverable(tx.digest, hasher=None))
         return self.send_raw(tx.signed(by.r, by.s, by.y_parity))
+
+
+def _account(*, balance: int = 0, code: bytes = b"") -> dict[str, Any]:
+    return {"balance": balance, "nonce": 0, "code": code, "storage": {}}
 
 
 def _faucet_address() -> Address:

@@ -1,0 +1,66 @@
+"""Genuine contracts, compiled by their authors and installed by npm; an enclave that signs for wallets of theirs."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.appliance import World
+from tests.enclave_wallet.wallet_support import SmartUser, wallet_scopes
+
+NODE = Path(__file__).parent / "node"
+_INSTALL_S, _RUN_S = 240, 60
+
+
+@dataclass(frozen=True)
+class Published:
+    """What npm installed."""
+
+    folder: Path
+
+    def init_code(self, source: str) -> bytes:
+        """The creation code of a contract, without constructor arguments."""
+        return self._artifact(source, "bytecode")
+
+    def runtime(self, source: str) -> bytes:
+        """The code of a contract that has no immutable values."""
+        return self._artifact(source, "deployedBytecode")
+
+    def validation(self, address: str, hash_: str, signature: str) -> bytes:
+        """What the published library has a chain run to validate a signature (ERC-6492)."""
+        command = ["node", "validate.mjs", address, hash_, signature]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=True, timeout=_RUN_S)
+        return bytes.fromhex(done.stdout[2:])
+
+    def _artifact(self, source: str, member: str) -> bytes:
+        artifacts = self.folder / "node_modules/@0xsequence/wallet-contracts/artifacts/contracts"
+        name = source.rpartition("/")[2]
+        return bytes.fromhex(json.loads((artifacts / f"{source}.sol/{name}.json").read_text())[member][2:])
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("Node.js or npm is not installed")
+    folder = tmp_path_factory.mktemp("contracts") / "node"
+    shutil.copytree(NODE, folder, ignore=shutil.ignore_patterns("node_modules"))
+    command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=_INSTALL_S, stdin=subprocess.DEVNULL
+    )
+    if done.returncode:
+        pytest.skip(f"the package registry does not serve what the lock names: {done.stderr[:200]}")
+    return Published(folder)
+
+
+@pytest.fixture
+async def user(tmp_path: Path) -> AsyncIterator[SmartUser]:
+    """Logged in to an enclave that serves legacy wallets."""
+    world = World(tmp_path, scopes=wallet_scopes())
+    await world.boot()
+    yield await SmartUser.logged_in(world)
+    await world.stop()
