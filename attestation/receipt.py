@@ -32,7 +32,7 @@ class Receipt:
     """The deployment id."""
     method: str
     request_hash: bytes
-    """SHA-256 of the raw request body."""
+    """SHA-256 of what `request_of_receipt` makes of the caller's nonce and the raw request body."""
     response_hash: bytes
     """SHA-256 of the raw response body."""
     status: int
@@ -74,6 +74,11 @@ class VerifiedReceipt(Minted):
         require_mint(mint, _MINT)
 
 
+def request_of_receipt(nonce: str, body: bytes) -> bytes:
+    """What a receipt covers of a request: the caller's nonce (ASCII, without line breaks), then the raw body."""
+    return nonce.encode("ascii") + b"\n" + body
+
+
 def receipt_to_be_signed(receipt: Receipt, identity_key: bytes) -> ToBeSigned:
     """`receipt`, to be signed by the identity key (compressed point, 33 bytes)."""
     return to_be_signed(RECEIPT_KIND, receipt.encode(), identity_key)
@@ -87,7 +92,10 @@ def verify_receipt(
     response: bytes | None = None,
     boot_epoch: bytes | None = None,
 ) -> VerifiedReceipt:
-    """The receipt in `data`, signed by `identity_key`, about these raw bodies and this boot; `AttestationError`."""
+    """The receipt in `data`, signed by `identity_key`, about these bytes and this boot; `AttestationError`.
+
+    `request` is what `request_of_receipt` gives, `response` the raw body.
+    """
     sign1 = verify_signed(data, RECEIPT_KIND, identity_key, max_bytes=limits.MAX_RECEIPT_BYTES)
     receipt = parse_receipt(sign1.payload)
     for name, actual, expected in (

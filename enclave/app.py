@@ -27,6 +27,7 @@ from enclave.nsm.client import NsmClient
 from enclave.parts import Parts
 from enclave.phases import Phase, Phases
 from enclave.ports import Ports
+from enclave.receipts import Receipts
 from enclave.rpc.attestation import Attestor
 from enclave.second_opinion import SecondOpinion
 from enclave.shards import Shards
@@ -100,7 +101,8 @@ class Enclave:
             keys.epoch,
             self._second_opinion,
         )
-        self._dispatcher.serve(self._routes(signed_methods(parts), attestor), attestor, channel)
+        receipts = Receipts(self._config.deployment, secrets, keys.epoch, self._clock)
+        self._dispatcher.serve(self._routes(signed_methods(parts), attestor), attestor, channel, receipts)
         return channel
 
     async def _open_deployment(self) -> DeploymentSecrets:

@@ -14,6 +14,9 @@ from typing import Any, Final
 from enclave import log
 from enclave.channel import SEALED_METHOD, SealedChannel
 from enclave.errors import Refusal
+from enclave.receipts import HEADER as RECEIPT_HEADER
+from enclave.receipts import NONCE_HEADER as RECEIPT_NONCE_HEADER
+from enclave.receipts import Receipts, StartedReceipt
 from enclave.rpc.attestation import Attestor
 from enclave.rpc.envelope import Call, SignedCall, decode_call, encode_json, verify_envelope
 from protocol import errors, limits
@@ -49,12 +52,13 @@ class Dispatcher:
         self._routes = routes
         self._attestor: Attestor | None = None
         self._channel: SealedChannel | None = None
+        self._receipts: Receipts | None = None
         self._running = 0
         self.failures = 0
 
-    def serve(self, routes: Routes, attestor: Attestor, channel: SealedChannel) -> None:
-        """From now on every route of `routes` answers, sealed or not, and attested where the caller asks for it."""
-        self._routes, self._attestor, self._channel = routes, attestor, channel
+    def serve(self, routes: Routes, attestor: Attestor, channel: SealedChannel, receipts: Receipts) -> None:
+        """From now on every route of `routes` answers, sealed or not, with the proofs that the caller asks for."""
+        self._routes, self._attestor, self._channel, self._receipts = routes, attestor, channel, receipts
 
     async def answer(self, request: Request) -> Response:
         """The response to one frame; never raises but for cancellation."""
@@ -96,7 +100,8 @@ class Dispatcher:
         if match is None:
             raise Refusal(errors.BAD_ROUTE)
         call = Call(match[1], match[2], request.headers, request.body, sealed)
-        nonce = _require_nonce(request.headers.get(NONCE_HEADER))
+        nonce = _require_nonce(NONCE_HEADER, request.headers)
+        receipt = self._begin_receipt(call)
         if nonce is None or self._attestor is None:
             status, body, headers = await self._run(call)
         else:
@@ -104,7 +109,13 @@ class Dispatcher:
                 status, body, headers = await self._run(call)
                 document = await self._attestor.for_response(call, nonce, body)
             headers[DOCUMENT_HEADER] = base64.b64encode(document).decode()
+        if receipt is not None:
+            headers[RECEIPT_HEADER] = receipt.finish(status, body)
         return Response(request.id, status, headers, body)
+
+    def _begin_receipt(self, call: Call) -> StartedReceipt | None:
+        nonce = _require_nonce(RECEIPT_NONCE_HEADER, call.headers)
+        return None if nonce is None or self._receipts is None else self._receipts.begin(call, nonce)
 
     async def _run(self, call: Call) -> tuple[int, bytes, dict[str, str]]:
         headers = {"content-type": "application/json"}
@@ -128,13 +139,15 @@ class Dispatcher:
             return refusal.error.status, encode_json(errors.error_body(refusal.error, refusal.cause)), headers
 
 
-def _require_nonce(nonce: str | None) -> str | None:
+def _require_nonce(header: str, headers: Mapping[str, str]) -> str | None:
+    nonce = headers.get(header)
     if not nonce:
         return None
+    name = header.title()
     if len(nonce) > limits.MAX_NONCE_HEADER_CHARS:
-        raise Refusal(errors.ENDPOINT_ERROR, "X-Attestation-Nonce value cannot be longer than 32")
+        raise Refusal(errors.ENDPOINT_ERROR, f"{name} value cannot be longer than 32")
     if not _NONCE.match(nonce):
-        raise Refusal(errors.ENDPOINT_ERROR, "X-Attestation-Nonce value contains invalid characters")
+        raise Refusal(errors.ENDPOINT_ERROR, f"{name} value contains invalid characters")
     return nonce
 
 

@@ -1,7 +1,7 @@
-"""Cross-origin headers of the public API (values of identity-instrument.md 1.2), and the answer to a preflight.
+"""Cross-origin headers of the public API and the answer to a preflight (identity-instrument.md 1.2).
 
 Trust side: host. Any origin is reflected: there are no cookies, every request is signed, and the enclave checks the
-origin against the scope. A browser drops an attestation document that is not exposed here.
+origin against the scope. A browser drops an attestation document, or a receipt of ours, that is not exposed here.
 """
 
 import re
@@ -13,11 +13,11 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 ALLOWED_METHODS: Final = b"GET, POST, OPTIONS"
 ALLOWED_HEADERS: Final = (
-    b"Accept, Authorization, Content-Type, X-Access-Key, X-Attestation-Nonce, Accept-Signature, Webrpc"
+    b"Accept, Authorization, Content-Type, X-Access-Key, X-Attestation-Nonce, X-Receipt-Nonce, Accept-Signature, Webrpc"
 )
 EXPOSED_HEADERS: Final = (
     b"Date, Signature, Signature-Input, Content-Digest, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, "
-    b"Webrpc, X-Attestation-Document"
+    b"Webrpc, X-Attestation-Document, X-Receipt"
 )
 MAX_AGE_S: Final = b"600"
 

@@ -38,8 +38,8 @@ HEALTH_METHOD: Final = "GET /health"
 
 _RPC_PATH: Final = re.compile(r"/rpc/([A-Za-z]{1,48})/[A-Za-z0-9]{1,48}\Z")
 _RPC_METHODS: Final = frozenset({"POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_FORWARDED: Final = frozenset({b"content-type", b"x-attestation-nonce", b"origin"})
-_RETURNED: Final = frozenset({"allow", "content-type", "webrpc", "x-attestation-document"})
+_FORWARDED: Final = frozenset({b"content-type", b"x-attestation-nonce", b"x-receipt-nonce", b"origin"})
+_RETURNED: Final = frozenset({"allow", "content-type", "webrpc", "x-attestation-document", "x-receipt"})
 _VISIBLE: Final = re.compile(r"[\x20-\x7e]*\Z")
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _JSON: Final = (b"content-type", b"application/json")

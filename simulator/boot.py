@@ -35,7 +35,7 @@ def boot() -> None:
     on x86-64 with user namespaces, and a Debian mirror in apt's configuration. Exits with 0 only if every step held.
     """
     from eif.errors import EifError
-    from host_proxy.client.api import ClientError
+    from host_proxy.client.errors import ClientError
 
     try:
         with tempfile.TemporaryDirectory(prefix="chancery-boot-") as folder:

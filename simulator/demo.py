@@ -30,7 +30,7 @@ def demo() -> None:
 
     Uses a fresh state folder and free ports; leaves nothing behind. Exits with 0 only if every step held.
     """
-    from host_proxy.client.api import ClientError
+    from host_proxy.client.errors import ClientError
 
     try:
         with tempfile.TemporaryDirectory(prefix="chancery-demo-") as folder:

@@ -58,7 +58,7 @@ def login(
 
 
 def _by_mail(flows: Flows, email: str, lifetime: int | None) -> Login:
-    from host_proxy.client.api import ServiceRefusal
+    from host_proxy.client.errors import ServiceRefusal
     from protocol.errors import ANSWER_INCORRECT
 
     started = flows.start_mail_login(email)

@@ -61,8 +61,9 @@ def require_profile(home: Path | None) -> Profile:
 def acting(context: typer.Context, home: Path | None, profile: Profile, policy: Path | None) -> Iterator[User]:
     """Calls for `profile`, sealed past the host. Refusals and failures of the calls end the command with their code."""
     from attestation.client import SealedTransport, Service
-    from host_proxy.client.api import Api, ClientError
+    from host_proxy.client.api import Api
     from host_proxy.client.device_key import DeviceKey
+    from host_proxy.client.errors import ClientError
     from host_proxy.client.flows import Flows
     from host_proxy.client.profile import KEY_FILE
 

@@ -24,8 +24,9 @@ from eth_account.messages import encode_defunct
 
 from attestation.policy import Measurements
 from attestation.roots import TrustRoot
-from host_proxy.client.api import Api, ServiceRefusal
+from host_proxy.client.api import Api
 from host_proxy.client.device_key import DeviceKey
+from host_proxy.client.errors import ServiceRefusal
 from host_proxy.client.flows import Flows, Login, Session
 from host_proxy.config import Rates
 from host_proxy.errors import StoreConflict

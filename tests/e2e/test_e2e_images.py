@@ -15,7 +15,7 @@ from attestation.errors import AttestationError
 from attestation.policy import Measurements
 from attestation.roots import AMAZON
 from attestation.verify import verify
-from host_proxy.client.api import ClientError
+from host_proxy.client.errors import ClientError
 from simulator.enclaves import SOURCE_ROOT, OnLine, Prepared, WalledIn
 from simulator.image import APP_PACKAGES, new_module_id
 from simulator.nsm import SimulatedNsm

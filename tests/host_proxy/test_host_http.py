@@ -216,6 +216,7 @@ async def test_preflight_names_what_the_wire_format_lists(start_host: StartHost,
     allowed = set(answer.headers["access-control-allow-headers"].split(", "))
     assert allowed == {
         "Accept", "Authorization", "Content-Type", "X-Access-Key", "X-Attestation-Nonce", "Accept-Signature", "Webrpc",
+        "X-Receipt-Nonce",
     }  # fmt: skip
     assert len(guest.requests) == before
 
@@ -242,7 +243,7 @@ async def test_every_answer_reflects_the_origin_and_exposes_the_document(
     assert answer.headers["vary"] == "Origin"
     assert set(answer.headers["access-control-expose-headers"].split(", ")) == {
         "Date", "Signature", "Signature-Input", "Content-Digest", "X-RateLimit-Limit", "X-RateLimit-Remaining",
-        "X-RateLimit-Reset", "Webrpc", "X-Attestation-Document",
+        "X-RateLimit-Reset", "Webrpc", "X-Attestation-Document", "X-Receipt",
     }  # fmt: skip
 
 
