@@ -55,6 +55,7 @@ TEXTS: Final[dict[str, str]] = {
     "compression-too-large": "The ramdisk unpacks to more than a ramdisk may hold.",
     # --- key policies (KM-07) ---
     "policy-malformed": "The policy is not JSON in the form of a key policy.",
+    "policy-generations": "Generations of holder keys are numbers from 1, each named once.",
     "policy-too-large": "The policy is larger than KMS takes.",
     "policy-too-complex": "The policy names more principals, images and contexts than can be compared.",
     "policy-image": "The measurements do not name an image that a policy may allow.",

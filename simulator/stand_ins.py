@@ -88,11 +88,13 @@ class StandIns:
         """The host's egress list; all of it leads to this machine."""
         return tuple(Destination(host=host, port=port, networks=("127.0.0.0/8",)) for host, port in self._ports)
 
-    def pin(self, pcrs: Mapping[int, bytes]) -> None:
-        """Let every holder's administrator approve exactly this image, with the policy that deployments use."""
+    def pin(self, pcrs: Mapping[int, bytes], generations: Sequence[int] = (1,)) -> None:
+        """Let every holder's administrator approve exactly this image, with the policy that deployments use, and these
+        generations of holder keys.
+        """
         image = Image({index: pcrs[index].hex() for index in range(3)})
         for seat, arn in zip(settings.HOLDERS, self.key_arns, strict=True):
-            self.kms.set_key_policy(arn, key_policy(seat.holder(), [image]))
+            self.kms.set_key_policy(arn, key_policy(seat.holder(), [image], generations))
 
     async def start(self) -> None:
         """Listen on free loopback ports."""

@@ -43,6 +43,10 @@ def generate(
     ] = None,
     parent_role: Annotated[str | None, typer.Option("--parent-role", help="Pins PCR3 to this IAM role's ARN.")] = None,
     parent_instance: Annotated[str | None, typer.Option("--parent-instance", help="Pins PCR4 to this i-… .")] = None,
+    generation: Annotated[
+        list[int] | None,
+        typer.Option("--generation", help="Of holder keys, 1 by default; two of them while keys are rotated."),
+    ] = None,
     deployment: Annotated[str | None, typer.Option("--deployment", help="Without --holders: the deployment.")] = None,
     region: Annotated[str | None, typer.Option("--region", help="Without --holders: the key's region.")] = None,
     role: Annotated[str | None, typer.Option("--role", help="Without --holders: the enclave's role.")] = None,
@@ -72,7 +76,7 @@ def generate(
             leave(ExitCode.USAGE, "give --holders, or all of --holder, --deployment, --region, --role, --administrator")
         listed = [Holder(deployment, holder, region, role, tuple(administrator))]
         validate_holder(listed[0])
-    _write({found.name: key_policy(found, images) for found in listed}, out)
+    _write({found.name: key_policy(found, images, tuple(generation or [1])) for found in listed}, out)
 
 
 def lint(

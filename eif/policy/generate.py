@@ -28,7 +28,7 @@ from eif.policy.vocabulary import (
 from protocol import canonical_json
 
 PURPOSE: Final = "holder-key"
-GENERATION: Final = "1"
+FIRST_GENERATION: Final = 1
 
 ADMINISTRATION: Final = (
     "kms:CancelKeyDeletion",
@@ -66,18 +66,35 @@ ROLE_NEVER: Final = (
 """What the enclave's role may not do whatever else is allowed: close data under the key, or change the key."""
 
 
-def encryption_context(holder: Holder) -> dict[str, str]:
+def encryption_context(holder: Holder, generation: int = FIRST_GENERATION) -> dict[str, str]:
     """What the enclave sends with each call (`enclave/holder_key.py`; a test compares the two)."""
-    return {"deployment": holder.deployment, "generation": GENERATION, "holder": holder.name, "purpose": PURPOSE}
+    return {
+        "deployment": holder.deployment,
+        "generation": str(generation),
+        "holder": holder.name,
+        "purpose": PURPOSE,
+    }
 
 
-def key_policy(holder: Holder, images: Sequence[Image]) -> dict[str, Any]:
-    """The policy of `holder`'s key under which `images`, and nothing else, open data keys; `EifError`."""
+def key_policy(
+    holder: Holder, images: Sequence[Image], generations: Sequence[int] = (FIRST_GENERATION,)
+) -> dict[str, Any]:
+    """The policy of `holder`'s key under which `images`, and nothing else, open data keys; `EifError`.
+
+    `generations` of holder keys are the first one, until keys are rotated: then the next one as well, and in the end
+    that one alone (docs/adr/0037).
+    """
     validate_holder(holder)
     validate_images(images)
+    if not generations or min(generations) < FIRST_GENERATION or len(set(generations)) != len(generations):
+        raise EifError("policy-generations")
     everybody = "*"
     statements = [
-        *(_allow_image(holder, number, image) for number, image in enumerate(images, 1)),
+        *(
+            _allow_image(holder, number, image, generation)
+            for number, image in enumerate(images, 1)
+            for generation in generations
+        ),
         _statement("AdministerKey", "Allow", {"AWS": list(holder.administrators)}, ADMINISTRATION),
         _statement("DenyRoleEverythingElse", "Deny", {"AWS": holder.role}, ROLE_NEVER),
         *(
@@ -98,8 +115,8 @@ def key_policy(holder: Holder, images: Sequence[Image]) -> dict[str, Any]:
     return policy
 
 
-def _allow_image(holder: Holder, number: int, image: Image) -> dict[str, Any]:
-    context = encryption_context(holder)
+def _allow_image(holder: Holder, number: int, image: Image, generation: int) -> dict[str, Any]:
+    context = encryption_context(holder, generation)
     condition: dict[str, Any] = {
         "StringEqualsIgnoreCase": {_pcr(index): value for index, value in image.registers.items()},
         "StringEquals": {CONTEXT + name: value for name, value in context.items()},
@@ -107,7 +124,8 @@ def _allow_image(holder: Holder, number: int, image: Image) -> dict[str, Any]:
     }
     if image.until is not None:
         condition["DateLessThan"] = {CURRENT_TIME: image.until}
-    return _statement(f"AllowImage{number}", "Allow", {"AWS": holder.role}, USED_ACTIONS, condition)
+    of_generation = "" if generation == FIRST_GENERATION else f"Generation{generation}"
+    return _statement(f"AllowImage{number}{of_generation}", "Allow", {"AWS": holder.role}, USED_ACTIONS, condition)
 
 
 def _deny_other_images(images: Sequence[Image]) -> dict[str, Any]:

@@ -12,9 +12,21 @@ from typing import Final
 import typer
 
 from attestation.roots import AMAZON, TrustRoot
-from host_proxy.cli import exit_codes, guard, login, run, session, sign, status, verify, wallet
+from host_proxy.cli import (
+    account,
+    admin,
+    exit_codes,
+    guard,
+    login,
+    run,
+    session,
+    sign,
+    status,
+    verify,
+    wallet,
+)
 
-USER_COMMANDS: Final = (status, login, session, sign, verify, wallet)
+USER_COMMANDS: Final = (status, login, session, account, sign, verify, wallet, admin)
 COMMANDS: Final = (run, guard, *USER_COMMANDS)
 _EPILOG: Final = "Exit codes: " + " · ".join(f"{code.value} {code.meaning}" for code in exit_codes.ExitCode)
 

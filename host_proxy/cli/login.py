@@ -74,17 +74,14 @@ def _by_mail(flows: Flows, email: str, lifetime: int | None) -> Login:
 
 
 def _by_token(flows: Flows, path: Path | None, lifetime: int | None) -> Login:
-    source = Path("/dev/stdin") if path is None or str(path) == "-" else path
     try:
-        token = source.read_text().strip()
-        return flows.id_token_login(token, lifetime)
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return flows.id_token_login(user.read_token(path), lifetime)
+    except (ValueError, KeyError, IndexError, TypeError):
         leave(ExitCode.USAGE, f"{path} does not hold an ID token")
 
 
 def _words(profile: Profile) -> str:
-    from datetime import UTC, datetime
-
-    until = datetime.fromtimestamp(profile.expires, UTC).isoformat(sep=" ", timespec="seconds")
     lines = [f"logged in as {profile.identity}", f"wallet    {profile.signer}", f"session   {profile.session}"]
-    return "\n".join([*lines, f"for       {profile.origin} in {profile.scope}", f"until     {until}"])
+    return "\n".join(
+        [*lines, f"for       {profile.origin} in {profile.scope}", f"until     {user.utc(profile.expires)}"]
+    )

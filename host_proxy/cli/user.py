@@ -91,6 +91,22 @@ def acting(context: typer.Context, home: Path | None, profile: Profile, policy: 
         api.close()
 
 
+def read_token(path: Path | None) -> str:
+    """The ID token in a file; - is standard input. Leaves when there is none."""
+    source = Path("/dev/stdin") if path is None or str(path) == "-" else path
+    try:
+        return source.read_text().strip()
+    except (OSError, ValueError):
+        leave(ExitCode.USAGE, f"{path} does not hold an ID token")
+
+
+def utc(seconds: int) -> str:
+    """A time for people."""
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ", timespec="seconds")
+
+
 def show(value: dict[str, Any], *, as_json: bool, words: Callable[[], str]) -> None:
     """Print a result for a program or for a person."""
     typer.echo(json.dumps(value) if as_json else printable(words()))

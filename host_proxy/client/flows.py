@@ -50,18 +50,21 @@ class Flows:
 
     def finish_mail_login(self, started: dict[str, str], code: str, lifetime_s: int | None = None) -> Login:
         """Answer with the code from the mail, in whatever case it was typed."""
-        answer = _keccak_hex(started["challenge"] + code.strip().upper())
-        return self._complete("Email", "OTP", started["verifier"], answer, lifetime_s)
+        return self._complete(mail_proof(started, code), lifetime_s)
 
     def id_token_login(self, token: str, lifetime_s: int | None = None) -> Login:
         """Commit to the hash of an ID token, then show it."""
+        return self._complete(self.id_token_proof(token), lifetime_s)
+
+    def id_token_proof(self, token: str) -> dict[str, str]:
+        """Commit to the hash of an ID token; the members that finish a login with it."""
         claims = _unverified_claims(token)
         handle = _keccak_hex(token)
         audience = claims["aud"] if isinstance(claims["aud"], str) else claims["aud"][0]
         metadata = {"iss": claims["iss"], "aud": audience, "exp": str(claims["exp"])}
         params = {"identityType": "OIDC", "authMode": "IDToken", "handle": handle, "scope": self._scope}
         self._api.signed(f"{_INSTRUMENT}/CommitVerifier", params | {"metadata": metadata})
-        return self._complete("OIDC", "IDToken", handle, token, lifetime_s)
+        return {"identityType": "OIDC", "authMode": "IDToken", "verifier": handle, "answer": token}
 
     def create_session(self, lifetime_s: int | None = None) -> Session:
         """A session attestation for this client's origin."""
@@ -100,19 +103,18 @@ class Flows:
         body = self._api.post("/rpc/Attestation/Document", {"nonce": nonce}).body
         return decode_b64u(body["document"])
 
-    def _complete(self, kind: str, mode: str, verifier: str, answer: str, lifetime_s: int | None) -> Login:
-        params: dict[str, Any] = {
-            "identityType": kind,
-            "signerType": "Ethereum_Secp256k1",
-            "authMode": mode,
-            "verifier": verifier,
-            "answer": answer,
-            "scope": self._scope,
-        }
+    def _complete(self, proof: dict[str, str], lifetime_s: int | None) -> Login:
+        params: dict[str, Any] = {"signerType": "Ethereum_Secp256k1", "scope": self._scope, **proof}
         if lifetime_s is not None:
             params["lifetime"] = lifetime_s
         body = self._api.signed(f"{_INSTRUMENT}/CompleteAuth", params).body
         return Login(body["signer"]["address"], body["identity"])
+
+
+def mail_proof(started: dict[str, str], code: str) -> dict[str, str]:
+    """The members that finish a login with the code from the mail."""
+    answer = _keccak_hex(started["challenge"] + code.strip().upper())
+    return {"identityType": "Email", "authMode": "OTP", "verifier": started["verifier"], "answer": answer}
 
 
 def decode_b64u(text: str) -> bytes:

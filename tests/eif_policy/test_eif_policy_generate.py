@@ -183,3 +183,21 @@ def test_policy_beyond_the_quota_of_kms_is_refused() -> None:
 
 def test_registers_of_zeros_have_no_policy() -> None:
     assert pcr.ZERO.hex() not in json.dumps(policy(PCRS_A, PCRS_B))
+
+
+@pytest.mark.parametrize(("allowed", "opens"), [((1,), {1}), ((1, 2), {1, 2}), ((2,), {2})])
+def test_only_the_named_generations_of_holder_keys_open(allowed: tuple[int, ...], opens: set[int]) -> None:
+    """A rotation needs every holder to allow the next generation, and ends when it no longer allows the one before."""
+    value = key_policy(HOLDER, [image(PCRS_A), image(PCRS_B)], allowed)
+    assert codes(value) == set()
+    contexts = {number: encryption_context(HOLDER, number) for number in (1, 2, 3)}
+    for pcrs in (PCRS_A, PCRS_B):
+        calls = {number: Call("kms:GenerateDataKey", pcrs, ROLE, contexts[number]) for number in contexts}
+        assert {number for number, call in calls.items() if call.is_allowed(value)} == opens
+
+
+@pytest.mark.parametrize("generations", [(), (0,), (1, 1), (-1, 1)])
+def test_odd_generations_are_refused(generations: tuple[int, ...]) -> None:
+    with pytest.raises(EifError) as refusal:
+        key_policy(HOLDER, [image(PCRS_A)], generations)
+    assert refusal.value.code == "policy-generations"
