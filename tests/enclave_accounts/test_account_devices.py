@@ -66,4 +66,4 @@ async def test_a_device_that_leaves_the_full_list_is_logged_out_first(world: Wor
     await people[1].sign()
     listed = (await people[-1].client.own("/rpc/Session/List"))["devices"]
     assert [device["device"] for device in listed] == [person.client.name for person in people[1:]]
-    assert all(device["live"] for device in listed)
+    assert all(device["live"] and device["login"] == f"Email:{ADA}" for device in listed)
