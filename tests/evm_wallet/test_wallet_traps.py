@@ -1,4 +1,10 @@
-"""Where client libraries and the contracts differ, the contracts are followed. Each test is one known difference."""
+"""Where client libraries and the contracts differ, the contracts are followed. Each test is one known difference.
+
+They are numbered; those about sessions and recovery (7, 10 to 12, 14, 16, 17) stand in `tests/evm_wallet_sessions`.
+"""
+
+import re
+from pathlib import Path
 
 import coincurve
 import pytest
@@ -63,7 +69,15 @@ from .samples import (
 )
 
 NOBODY = NoContracts()
+KNOWN_DIFFERENCES = 19
 FIRST, SECOND = (SignerLeaf(address_of(key), 1) for key in KEYS[:2])
+
+
+def test_every_known_difference_has_a_test_of_its_number() -> None:
+    here = Path(__file__).parent
+    files = [*here.glob("test_*.py"), *here.with_name("evm_wallet_sessions").glob("test_*.py")]
+    numbers = {int(found) for file in files for found in re.findall(r"^def test_(\d\d)_", file.read_text(), re.MULTILINE)}
+    assert numbers == set(range(1, KNOWN_DIFFERENCES + 1))
 
 
 def test_01_digest_payload_is_wrapped_and_never_signed_as_it_is() -> None:

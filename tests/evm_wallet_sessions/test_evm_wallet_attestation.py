@@ -48,7 +48,7 @@ def test_attestation_has_one_length(found: Attestation, data: st.DataObject) -> 
             parse_attestation(damaged)
 
 
-def test_url_is_ascii_because_clients_and_contract_count_other_letters_differently() -> None:
+def test_07_url_is_ascii_because_clients_and_contract_count_other_letters_differently() -> None:
     with refused(None, "wallet-attestation-redirect-url"):
         AuthData("https://dapp.example/é", 1)
     encoded = attestation(auth_data=AuthData("https://dapp.example/e", 1)).encoded

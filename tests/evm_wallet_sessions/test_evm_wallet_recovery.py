@@ -218,7 +218,7 @@ def test_signature_is_bounded() -> None:
 @pytest.mark.parametrize(
     "payload", [CallsPayload((CALL, Call(BOB))), MessagePayload(b"hi"), ConfigUpdatePayload(b"\1" * 32)]
 )
-def test_calldata_says_whether_the_chain_id_was_signed(payload: Any) -> None:
+def test_12_calldata_says_whether_the_chain_id_was_signed(payload: Any) -> None:
     """The client library always says that it was."""
     flag_at = 4 + 32 * 5
     for chain_id in (0, 1):

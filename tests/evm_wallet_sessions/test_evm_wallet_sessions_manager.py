@@ -63,7 +63,7 @@ def test_payload_that_no_session_can_make() -> None:
         check(signature, CallsPayload(()))
 
 
-def test_space_ends_where_the_contract_ends_it_and_not_where_the_library_does() -> None:
+def test_11_space_ends_where_the_contract_ends_it_and_not_where_the_library_does() -> None:
     last = CallsPayload((CALL,), space=session_manager.MAX_SPACE)
     assert session_manager.MAX_SPACE == 2**80 - 2
     check(signed(last, 1), last)
@@ -158,7 +158,7 @@ def test_mask_hides_bits_before_the_comparison() -> None:
         within(ParameterRule(ParameterOperation.EQUAL, 0xFF05, 4, 0xFF), calldata(TRANSFER, 0xFF05))
 
 
-def test_rule_past_the_end_of_the_call_data_is_not_met() -> None:
+def test_17_rule_past_the_end_of_the_call_data_is_not_met() -> None:
     """The contract reads what follows there, the library zeros: neither is what the session key signed."""
     data = calldata(TRANSFER, 0)
     within(ParameterRule(ParameterOperation.EQUAL, 0, 4), data)
@@ -197,7 +197,7 @@ def test_cumulative_rule_is_exhausted() -> None:
         check(signed(payload, 0, 0), payload, usage={RULE_USAGE: 1000})
 
 
-def test_cumulative_rule_whose_value_is_zero_is_listed_all_the_same() -> None:
+def test_16_cumulative_rule_whose_value_is_zero_is_listed_all_the_same() -> None:
     """The client library leaves it out, and the contract refuses that."""
     payload = spend(0)
     check(signed(payload, 0, 0), payload)

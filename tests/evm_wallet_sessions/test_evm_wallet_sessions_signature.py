@@ -72,7 +72,7 @@ def test_signature_for_every_chain() -> None:
         verify_session(signature, Operation(payload, WALLET, CHAIN_ID), state())
 
 
-def test_parents_are_hashed_as_the_wallet_sees_them() -> None:
+def test_14_parents_are_hashed_as_the_wallet_sees_them() -> None:
     """The client library drops the last of them, which no contract does."""
     payload = CallsPayload((CALL,), parent_wallets=(BOB, DAPP))
     digests = [operation_hash(each, WALLET, 1) for each in (payload, replace(payload, parent_wallets=(BOB,)))]

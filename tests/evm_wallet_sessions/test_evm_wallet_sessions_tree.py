@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evm.address import Address
+from evm.address import Address, checksum, parse_address
 from evm.errors import EvmError
 from evm.keccak import keccak256
 from evm.wallet.sessions import configuration, permission, session_json, tree_encoding, usage_limits
@@ -104,10 +104,20 @@ def test_minimised_tree_has_the_same_hash_and_shows_what_was_asked_for(
     assert implicit or not any(isinstance(leaf, Blacklist) for leaf in leaves(small))
 
 
-def test_minimised_branch_of_three_hashes_folds() -> None:
+def test_10_minimised_branch_of_three_hashes_folds() -> None:
     three = Branch((IdentitySigner(BOB), IdentitySigner(DAPP), IdentitySigner(TOKEN)))
     small = minimise(Branch((three, session())), signers=[APP.address], identity_signer=WALLET_NONE, implicit=False)
     assert small == Branch((Node(fold(list(map(image_hash, three.children)))), session()))
+
+
+def test_10_signer_is_the_same_whatever_the_case_of_its_letters() -> None:
+    """One library compares addresses as text when it chooses what to show, and so hides a session that signs."""
+    written = [checksum(APP.address), checksum(APP.address).lower(), "0x" + APP.address.hex().upper()]
+    for text in written:
+        small = minimise(
+            tree(session(APP)), signers=[parse_address(text)], identity_signer=IDENTITY.address, implicit=False
+        )
+        assert configuration.explicit_signers(small) == [APP.address]
 
 
 WALLET_NONE = Address(bytes(20))
