@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import uvloop
 
-from benchmarks import bench_attestation, crypto, devices, load, machine, starting
+from benchmarks import bench_attestation, bench_wallet, crypto, devices, load, machine, starting
 from benchmarks.crypto import CryptoOnly
 from benchmarks.devices import P256, SECP256K1, SIGN, SIGN_TRANSACTION, Device, KeyType
 from benchmarks.load import Load, Outcome
@@ -45,10 +45,11 @@ class Plan:
     load_s: float = 2.0
     crypto_s: float = 1.0
     documents_s: float = 3.0
+    wallets_s: float = 2.0
     help_times: int = 5
 
 
-QUICK = Plan(rounds=1, load_s=0.8, crypto_s=0.5, documents_s=1.0, help_times=3)
+QUICK = Plan(rounds=1, load_s=0.8, crypto_s=0.5, documents_s=1.0, wallets_s=0.5, help_times=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,8 @@ async def bench(plan: Plan) -> Report:
         say("verifying attestation documents")
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             documents = pool.submit(bench_attestation.measure, plan.documents_s).result()
+            say("hashing, reading and judging what wallets sign")
+            wallets = pool.submit(bench_wallet.measure, plan.wallets_s).result()
             say("starting it again")
             async with starting.serving(state / "state") as again:
                 calls, start = again.kms_calls, machine.now()
@@ -163,7 +166,7 @@ async def bench(plan: Plan) -> Report:
         Figure("KMS calls during all loads", calls, "calls", at_most=rounds * len(settings.HOLDERS)),
         Figure("flush of a record to disk, median", flush_us, "µs"),
     ]
-    return Report(list(rows.values()), _stages(alone), figures, documents, _notes(plan, others))
+    return Report(list(rows.values()), _stages(alone), figures, documents, wallets, _notes(plan, others))
 
 
 def _stages(alone: dict[KeyType, CryptoOnly]) -> list[tuple[str, float]]:

@@ -11,23 +11,37 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+import coincurve
 import sha3
 
 from benchmarks.report import Figure
-from evm.address import Address
+from enclave.sequence.asked import parse_asked
+from enclave.sequence.plan import WalletPlan
+from enclave.sequence.signing import Prepared
+from enclave.sequence.wallet_records import SmartWallet
+from enclave.sequence.words import described
+from evm import cross_check
+from evm.address import Address, address_from_public_key, checksum
+from evm.signature import parse_recoverable
 from evm.wallet import operation_hash as operation_hashes
 from evm.wallet import packed_calls, payload, topology
+from evm.wallet.context import DEFAULT_CONTEXT
+from evm.wallet.default_wallet import DEFAULT_GUARD
 from evm.wallet.operation_hash import Operation
 from evm.wallet.payload import Call, CallsPayload
+from evm.wallet.recovery.tree import RecoveryLeaf, flat
+from evm.wallet.sessions.configuration import new_tree
 from evm.wallet.signature.encoding import encode_signature
 from evm.wallet.signature.model import Signature
 from evm.wallet.signature.parsing import parse_signature
 from evm.wallet.topology import SignerLeaf, flat_tree
+from protocol.services import RecordKey
 
 LEAVES: Final = 10_000
 CALLS: Final = 100
 AT_MOST: Final = 4.0
 
+_KEY: Final = coincurve.PrivateKey(b"a wallet of the benchmark, 32 by")
 _WALLET: Final = Address(b"\xaa" * 20)
 _HASHING: Final = (topology, payload, operation_hashes)
 _keccak_256: Any = sha3.keccak_256
@@ -50,12 +64,55 @@ def measure(seconds: float = 1.0) -> list[Figure]:
     sides = [hash_tree, _raw(tree_inputs), encode_payload, _raw(payload_inputs), lambda: parse_signature(shown)]
     tree_s, raw_tree_s, payload_s, raw_payload_s, parse_s = _times(sides, seconds)
     return [
+        *_judging(seconds),
         Figure("tree of 10,000 leaves, hashed", tree_s * 1e3, "ms"),
         Figure(f"  to its {len(tree_inputs)} raw keccak calls", tree_s / raw_tree_s, "x", at_most=AT_MOST),
         Figure("payload of 100 calls, hashed and packed", payload_s * 1e6, "us"),
         Figure(f"  to its {len(payload_inputs)} raw keccak calls", payload_s / raw_payload_s, "x", at_most=AT_MOST),
         Figure("signature of 100 items, parsed", parse_s * 1e6, "us"),
     ]
+
+
+def _judging(seconds: float) -> list[Figure]:
+    """A transfer that a login is asked to sign for its wallet: all but the key's own work and the store's."""
+    wallet = _wallet()
+    calls = [_call_json(index) for index in range(2)]
+    params = {"chainId": 1, "payload": {"type": "call", "space": "0", "nonce": "7", "calls": calls}}
+    asked = parse_asked(params, wallet, cross_check)
+    data = bytes(parse_recoverable(_KEY.sign_recoverable(asked.operation.digest, hasher=None)))
+
+    def judge() -> object:
+        return parse_asked(params, wallet, cross_check)
+
+    def merge() -> object:
+        return Prepared(wallet, asked.operation, ()).signed(data)
+
+    judge_s, merge_s, words_s = _times([judge, merge, lambda: described(wallet.plan)], seconds / 4)
+    return [
+        Figure("payload of 2 calls, decoded, judged, hashed twice", judge_s * 1e6, "us"),
+        Figure("  signature assembled and recovered", merge_s * 1e6, "us"),
+        Figure("configuration, hashed and put into words", words_s * 1e6, "us"),
+    ]
+
+
+def _wallet() -> SmartWallet:
+    identity = address_from_public_key(_KEY.public_key.format(compressed=False))
+    recovery = flat([RecoveryLeaf(identity, 86_400)])
+    plan = WalletPlan(DEFAULT_CONTEXT, identity, (), (), DEFAULT_GUARD, new_tree([identity]), recovery)
+    return SmartWallet(RecordKey("wallet", bytes(32)), 1, plan.configuration.image_hash, plan, 0)
+
+
+def _call_json(index: int) -> dict[str, Any]:
+    call = _call(index)
+    return {
+        "to": checksum(call.to),
+        "value": "0",
+        "data": "0x" + call.data.hex(),
+        "gasLimit": "0",
+        "delegateCall": False,
+        "onlyFallback": False,
+        "behaviorOnError": "revert",
+    }
 
 
 def _call(index: int) -> Call:

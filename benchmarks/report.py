@@ -60,12 +60,14 @@ class Report:
     figures: Sequence[Figure]
     documents: Sequence[Figure]
     """What verifying attestation documents costs."""
+    wallets: Sequence[Figure]
+    """What hashing, reading and judging the operations of smart wallets costs."""
     notes: Sequence[str]
 
     @property
     def holds(self) -> bool:
         """Whether every target is met."""
-        return all(figure.holds is not False for figure in (*self.figures, *self.documents))
+        return all(figure.holds is not False for figure in (*self.figures, *self.documents, *self.wallets))
 
     def as_json(self) -> str:
         """One JSON object."""
@@ -75,6 +77,7 @@ class Report:
                 "crypto_us": dict(self.crypto),
                 "figures": [figure.as_json() for figure in self.figures],
                 "documents": [figure.as_json() for figure in self.documents],
+                "wallets": [figure.as_json() for figure in self.wallets],
                 "notes": list(self.notes),
                 "holds": self.holds,
             },
@@ -82,12 +85,13 @@ class Report:
         )
 
     def as_text(self) -> str:
-        """Four tables and the notes."""
+        """Five tables and the notes."""
         http = [_HTTP_HEAD, *map(_http_cells, self.rows)]
         crypto = [("cryptography alone, one core", "µs")]
         crypto += [(stage, _number(us)) for stage, us in self.crypto]
         parts = [_table(http, left=2), _table(crypto, left=1)]
         parts += [_judged("figure", self.figures), _judged("attestation documents", self.documents)]
+        parts.append(_judged("smart wallets", self.wallets))
         return "\n\n".join([*parts, "\n".join(self.notes)])
 
 
