@@ -67,6 +67,15 @@ class Accounts:
                 return self._remember(account)
         raise Refusal(errors.STALE_RECORD)  # the store says "not there", and yet there is something in the way
 
+    async def find(self, scope: str, identity: Identity) -> Account:
+        """The account that a login leads to; SIGNER_NOT_FOUND or ACCOUNT_CLOSED where it leads nowhere."""
+        slot = await self.slot(scope, identity)
+        if slot is None:
+            raise Refusal(errors.SIGNER_NOT_FOUND)
+        if slot.account_id is None:
+            raise Refusal(errors.ACCOUNT_CLOSED)
+        return await self._led_to(slot.account_id, identity)
+
     async def load(self, key: RecordKey) -> Account | None:
         """The account at `key`; None if there is none or it was deleted. Changes of this worker show at once."""
         cached = self._cache.get(key.id)

@@ -6,8 +6,8 @@ from typing import Any, Final, Literal
 from enclave.errors import Refusal
 from protocol import errors
 
-IdentityKind = Literal["Email", "OIDC"]
-KINDS: Final[tuple[IdentityKind, ...]] = ("Email", "OIDC")
+IdentityKind = Literal["Email", "OIDC", "Passkey"]
+KINDS: Final[tuple[IdentityKind, ...]] = ("Email", "OIDC", "Passkey")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,10 @@ class Identity:
 
     @property
     def text(self) -> str:
-        """`Email:<subject>` or `OIDC:<issuer>#<subject>` (an issuer never holds `#`), as published clients hash it."""
-        return f"Email:{self.subject}" if self.kind == "Email" else f"OIDC:{self.issuer}#{self.subject}"
+        """`Email:<subject>` or `OIDC:<issuer>#<subject>` (an issuer never holds `#`), as published clients hash it;
+        a passkey likewise, with its site as issuer.
+        """
+        return f"Email:{self.subject}" if self.kind == "Email" else f"{self.kind}:{self.issuer}#{self.subject}"
 
     def wire(self) -> dict[str, str]:
         """The JSON members of the wire format; empty ones are left out."""
@@ -40,7 +42,7 @@ class Identity:
 def read_identity(body: Any) -> Identity:
     """The identity that `Identity.body` wrote."""
     match body:
-        case ["Email" | "OIDC" as kind, str(issuer), str(subject), str() | None as email]:
+        case ["Email" | "OIDC" | "Passkey" as kind, str(issuer), str(subject), str() | None as email]:
             return Identity(kind, issuer, subject, email)
     raise Refusal(errors.DATA_INTEGRITY_ERROR)
 

@@ -9,7 +9,7 @@ from enclave.account_changes import AccountChanges
 from enclave.accounts import Accounts
 from enclave.devices import Devices
 from enclave.dispatch import SignedMethod
-from enclave.login import auth_code_mode, id_token_mode, otp_mode
+from enclave.login import auth_code_mode, id_token_mode, otp_mode, passkey_mode
 from enclave.login.auth_code_mode import AuthCodeMode, AuthCodePkceMode, CodeLogins
 from enclave.login.code_budget import CodeBudget
 from enclave.login.commitments import Commitments
@@ -18,6 +18,8 @@ from enclave.login.jwks import KeySets
 from enclave.login.modes import LoginMode
 from enclave.login.oidc_proof import OidcProofs
 from enclave.login.otp_mode import OtpMode
+from enclave.login.passkey.credentials import Credentials
+from enclave.login.passkey_mode import PasskeyMode
 from enclave.login.proofs import LoginProofs
 from enclave.login.proven import Proven
 from enclave.login.token_endpoint import TokenEndpoint
@@ -114,4 +116,5 @@ def _login_modes(parts: Parts, records: Records, commitments: Commitments, prove
         id_token_mode.MODE: IdTokenMode(clock, commitments, proofs),
         auth_code_mode.MODE: AuthCodeMode(codes),
         auth_code_mode.PKCE_MODE: AuthCodePkceMode(codes, random),
+        passkey_mode.MODE: PasskeyMode(clock, commitments, Credentials(records), random),
     }

@@ -80,6 +80,7 @@ def measured_config(key_arns: Sequence[str], roots_pem: str, **changes: Any) -> 
         "email_login": True,
         "email_sender": "no-reply@wallet.example",
         "oidc": oidc_clients(),
+        "passkey_rp_id": "localhost",
     }
     main = scope | {"email_code": "digits", "wallet": wallet_template()}
     config = {

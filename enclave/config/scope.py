@@ -13,8 +13,9 @@ from enclave.errors import BootError
 from protocol import limits
 
 _SCOPE: Final = re.compile(r"@[1-9][0-9]*(:[A-Za-z0-9_-]+)?\Z")
-_ORIGIN: Final = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?\Z")
+_ORIGIN: Final = re.compile(r"(https?)://([a-z0-9.-]+)(:[0-9]{1,5})?\Z")
 _MAILBOX: Final = r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+"  # RFC 5322 atoms
+_DOMAIN: Final = re.compile(r"localhost\Z|(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]\Z")
 _LOGO_URL: Final = re.compile(r"https://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?/[!$%&-;=?@A-Z_a-z~]*\Z")
 _SENDER: Final = re.compile(rf'(?:{_MAILBOX}|[^\x00-\x1f\x7f<>",;:@]+ <{_MAILBOX}>)\Z')
 
@@ -38,8 +39,15 @@ class Scope(Measured, frozen=True, kw_only=True):
     email_logo_url: Annotated[str, msgspec.Meta(max_length=limits.MAX_URL_CHARS)] = ""
     """An https URL. Mail programs fetch it when the mail is opened."""
     oidc: tuple[OidcClient, ...] = ()
+    passkey_rp_id: Annotated[str, msgspec.Meta(max_length=253)] = ""
+    """The site that passkeys are for: the domain of an origin, or above it. Without one there are no passkeys."""
     wallet: WalletTemplate | None = None
     """What smart wallets of this scope begin with; without it none are made."""
+
+    @property
+    def passkey_origins(self) -> tuple[str, ...]:
+        """The origins on which a browser uses passkeys of the site (Web Authentication section 5.1.3)."""
+        return tuple(origin for origin in self.origins if _is_within(origin, self.passkey_rp_id))
 
 
 def validate_scope(scope: Scope) -> None:
@@ -58,6 +66,16 @@ def validate_scope(scope: Scope) -> None:
         validate_wallet_template(scope.wallet, scope.scope)
     for client in scope.oidc:
         validate_client(client)
+    if scope.passkey_rp_id and not (_DOMAIN.match(scope.passkey_rp_id) and scope.passkey_origins):
+        raise BootError("config-passkey", scope.scope)
+
+
+def _is_within(origin: str, rp_id: str) -> bool:
+    match = _ORIGIN.match(origin)
+    if match is None or not rp_id:
+        return False
+    scheme, host = match[1], match[2]
+    return (host == rp_id or host.endswith(f".{rp_id}")) and (scheme == "https" or rp_id == "localhost")
 
 
 def _validate_mail(scope: Scope) -> None:

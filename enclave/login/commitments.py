@@ -39,6 +39,8 @@ class Commitment:
     code_verifier: str = field(default="", repr=False)
     metadata: Mapping[str, str] = field(default_factory=dict)
     attempts: int = 0
+    links_only: bool = False
+    """Whether what it proves is new, and may be linked to an account but not log in."""
     pending: bool = False
     """Whether its code is still on the way to the mail server: until it is taken there, nobody can answer."""
 

@@ -53,8 +53,8 @@ class LoginProofs:
             raise Refusal(errors.INVALID_REQUEST, f"get auth handler: unknown auth mode: {auth_mode}")
         return mode
 
-    async def prove(self, scope: Scope, auth_key: Key, answer: LoginAnswer) -> ProvenLogin:
-        """What `answer` proves for a login that `auth_key` started.
+    async def prove(self, scope: Scope, auth_key: Key, answer: LoginAnswer, *, linking: bool = False) -> ProvenLogin:
+        """What `answer` proves for a login that `auth_key` started, to log in or, when `linking`, to be linked.
 
         The commitment's refusals, or the mode's; the third wrong answer is TOO_MANY_ATTEMPTS.
         """
@@ -62,6 +62,8 @@ class LoginProofs:
         verifier = mode.normalize_verifier(answer.verifier)
         key = CommitmentKey(scope.scope, answer.auth_mode, answer.identity_type, verifier, auth_key)
         commitment = self._commitments.start_attempt(key, self._monotonic_ms())
+        if commitment.links_only and not linking:
+            raise Refusal(errors.INVALID_REQUEST, "a new passkey is linked before it logs in")
         identity = await self._judge(mode, commitment, answer.answer, scope)
         self._commitments.consume(commitment)
         audience = commitment.metadata.get("aud", "") if identity.kind == "OIDC" else ""

@@ -73,7 +73,7 @@ class AccountService:
         params.require_login_channel(call, owner.caller.scope)
         self._changes.require_fresh(owner.caller.login)
         owner.account.require_active(self._clock.now_s())
-        proven = await self._proofs.prove(owner.caller.scope, call.auth_key, answer)
+        proven = await self._proofs.prove(owner.caller.scope, call.auth_key, answer, linking=True)
         return self._wire(owner, await self._changes.link(owner.account, proven.identity))
 
     async def unlink(self, call: SignedCall) -> dict[str, Any]:

@@ -77,7 +77,10 @@ class IdentityInstrument:
         named = LoginAnswer(identity_type, auth_mode, verifier, answer)
         proven = await self._proofs.prove(scope, call.auth_key, named)
         identity, signer = proven.identity, proven.signer
-        account = await self._accounts.find_or_create(scope.scope, identity, anew=anew)
+        if identity.kind == "Passkey":  # it was linked to an account, and makes none
+            account = await self._accounts.find(scope.scope, identity)
+        else:
+            account = await self._accounts.find_or_create(scope.scope, identity, anew=anew)
         if signer is not None and signer.address != account.address:
             raise Refusal(errors.SIGNER_NOT_FOUND, "the login belongs to another signer")
         await self._enrol(call, scope, account, proven, auth_mode, lifetime_s)

@@ -15,7 +15,7 @@ from enclave.login.proofs import LoginAnswer
 from enclave.rpc.envelope import SignedCall
 from protocol import errors, limits
 
-AUTH_MODES: Final = ("OTP", "IDToken", "AccessToken", "AuthCode", "AuthCodePKCE")
+AUTH_MODES: Final = ("OTP", "IDToken", "AccessToken", "AuthCode", "AuthCodePKCE", "Passkey")
 _SCOPE: Final = re.compile(r"@[1-9][0-9]*(?::[A-Za-z0-9_-]+)?\Z")
 _NONCE: Final = re.compile(r"0[xX][0-9a-fA-F]{1,80}\Z")
 _MEMBER: Final = re.compile(r"[A-Za-z0-9_]+\Z")
@@ -121,11 +121,11 @@ def lifetime_s(params: dict[str, Any], config: Config) -> int:
 def identity_type(params: dict[str, Any]) -> IdentityKind:
     """The `identityType` member."""
     value = choice(params, "identityType", KINDS, "invalid identity type")
-    return "Email" if value == "Email" else "OIDC"
+    return next(kind for kind in KINDS if kind == value)
 
 
 def auth_mode(params: dict[str, Any]) -> str:
-    """The `authMode` member: a published name, whether there is something behind it or not."""
+    """The `authMode` member: a published name or ours, whether there is something behind it or not."""
     return choice(params, "authMode", AUTH_MODES, "invalid auth mode")
 
 

@@ -16,6 +16,7 @@ from evm.keccak import keccak256
 from evm.wallet.attestation import (
     IDENTITY_TYPE_EMAIL,
     IDENTITY_TYPE_OIDC,
+    IDENTITY_TYPE_OTHER,
     MAX_APPLICATION_DATA_BYTES,
     Attestation,
     AuthData,
@@ -25,6 +26,7 @@ from evm.wallet.values import HASH_BYTES
 from protocol import limits
 
 _CODE: Final = "wallet-attestation"
+_IDENTITY_TYPES: Final = {"Email": IDENTITY_TYPE_EMAIL, "OIDC": IDENTITY_TYPE_OIDC, "Passkey": IDENTITY_TYPE_OTHER}
 _NONE: Final = bytes(HASH_BYTES)
 _URL: Final = re.compile(r"[!-~]+\Z")
 
@@ -41,7 +43,7 @@ def parse_attestation_request(
     issuer_hash, audience_hash = _who_vouches(identity, audience)
     return Attestation(
         approved_signer=signer,
-        identity_type=IDENTITY_TYPE_OIDC if identity.kind == "OIDC" else IDENTITY_TYPE_EMAIL,
+        identity_type=_IDENTITY_TYPES[identity.kind],
         issuer_hash=issuer_hash,
         audience_hash=audience_hash,
         application_data=b"" if data is None else hex_bytes(data, _CODE, most=MAX_APPLICATION_DATA_BYTES),

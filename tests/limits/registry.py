@@ -49,6 +49,7 @@ CHANNEL: Final = "tests/attestation_channel/test_channel_format.py"
 CHANNEL_KEYS: Final = "tests/attestation_channel/test_channel_enclave.py"
 CLI: Final = "tests/attestation/test_nitro_attest.py"
 ID_TOKEN: Final = "tests/enclave_login/test_id_token.py"
+PASSKEYS: Final = "tests/enclave_login/test_passkey_login.py"
 AUTH_CODE: Final = "tests/enclave_login/test_auth_code.py"
 TOKEN_ENDPOINT: Final = "tests/enclave_login/test_token_endpoint.py"
 KEY_SETS: Final = "tests/enclave_login/test_key_sets.py"
@@ -223,6 +224,13 @@ COVERED: Final[dict[str, str | tuple[str, str]]] = {
     ),
     "MAX_FETCHED_BODY_BYTES": f"{CLI}::test_what_cannot_be_read_is_neither_verified_nor_refused",
     "FETCH_DEADLINE_S": f"{CLI}::test_server_that_drips_is_left_at_the_deadline",
+    "PASSKEY_CEREMONY_S": f"{PASSKEYS}::test_challenge_ends",
+    "MAX_CLIENT_DATA_BYTES": f"{PASSKEYS}::test_what_the_browser_did_for_somebody_else_is_refused",
+    "MAX_AUTHENTICATOR_DATA_BYTES": f"{PASSKEYS}::test_authenticator_data_beyond_the_cap_is_refused",
+    "MAX_CREDENTIAL_ID_BYTES": (
+        f"{PASSKEYS}::test_passkey_with_extensions_and_backup_and_the_longest_id",
+        f"{PASSKEYS}::test_id_beyond_the_cap_or_other_than_the_signed_one_is_refused",
+    ),
     "CODE_LOGIN_S": f"{AUTH_CODE}::test_login_by_code_lives_for_a_while",
     "MAX_AUTHORIZATION_CODE_CHARS": f"{AUTH_CODE}::test_code_at_the_cap_is_sent_and_one_character_more_is_not",
     "MAX_TOKEN_REPLY_BYTES": f"{TOKEN_ENDPOINT}::test_answer_at_the_cap_passes_and_one_byte_more_is_refused",
