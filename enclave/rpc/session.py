@@ -110,5 +110,10 @@ class SessionService:
         if login is None or not mine:  # the key has since logged in as somebody else: not this account's to see
             return described | {"sessions": []}
         by = account.login(login.subject)
-        times = {"login": "" if by is None else by.text, "method": login.method, "authTime": login.auth_time_s, "expires": login.expires_s}
+        times = {
+            "login": "" if by is None else by.text,
+            "method": login.method,
+            "authTime": login.auth_time_s,
+            "expires": login.expires_s,
+        }
         return described | times | {"sessions": [wire_session(session) for session in device.sessions]}
