@@ -6,9 +6,10 @@ enclave is `booting` and answers only status and health; with too few holders it
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -19,7 +20,7 @@ from enclave.channel import SealedChannel
 from enclave.clock import TrustedClock
 from enclave.config import Config
 from enclave.deployment import Deployment, DeploymentSecrets
-from enclave.dispatch import Dispatcher, Routes, SignedMethod
+from enclave.dispatch import Dispatcher, Methods, Routes
 from enclave.errors import BootError, NsmError, PortError, Refusal
 from enclave.generations import Generations
 from enclave.holders import HolderKeys
@@ -34,6 +35,7 @@ from enclave.shards import Shards
 from protocol.frames import Request, Response
 
 VERSION: Final = "0.1.0"
+T = TypeVar("T")
 _RETRY_S: Final = 2.0
 _HOLDER_ROUND_S: Final = 30.0
 
@@ -85,9 +87,9 @@ class Enclave:
             raise BootError("clock-skew", "the guest's clock and the module's disagree")
         self._started_ms = self._clock.now_ms()
         keys = boot.make_keys(self._ports.entropy)
-        loading = asyncio.create_task(asyncio.to_thread(_load_services))
-        secrets = await self._open_deployment()
-        signed_methods = await loading
+        loading = asyncio.create_task(asyncio.to_thread(_load_services, self._config))
+        secrets = await self._tried_again(self._deployment.open)
+        methods_of = await loading
         log.event("serving", identity_key=secrets.identity_public_key.hex())
         channel = SealedChannel(keys.channel_key, self._clock.monotonic_ms, self._config.limits.channel_key_s)
         attestor = self._attestor(keys, secrets, channel)
@@ -101,15 +103,16 @@ class Enclave:
             keys.epoch,
             self._second_opinion,
         )
+        methods = await self._tried_again(lambda: methods_of(parts))
         receipts = Receipts(self._config.deployment, secrets, keys.epoch, self._clock)
-        self._dispatcher.serve(self._routes(signed_methods(parts), attestor), attestor, channel, receipts)
+        self._dispatcher.serve(self._routes(methods, attestor), attestor, channel, receipts)
         return channel
 
-    async def _open_deployment(self) -> DeploymentSecrets:
-        """The deployment's secrets, however long the holders or the store take to come back."""
+    async def _tried_again(self, opening: Callable[[], Awaitable[T]]) -> T:
+        """What `opening` opens, however long the holders or the store take to come back."""
         while True:
             try:
-                return await self._deployment.open()
+                return await opening()
             except (PortError, Refusal) as error:
                 log.event("booting", code=error.code if isinstance(error, PortError) else error.error.name)
             except BootError as error:
@@ -137,10 +140,10 @@ class Enclave:
             await self._deployment.learn()
             await self._generations.current.refresh()
 
-    def _routes(self, signed: Mapping[str, SignedMethod], attestor: Attestor) -> Routes:
+    def _routes(self, methods: Methods, attestor: Attestor) -> Routes:
         return Routes(
-            signed=signed,
-            open={"/rpc/Attestation/Document": attestor.document},
+            signed=methods.signed,
+            open={"/rpc/Attestation/Document": attestor.document, **methods.open},
             always={"/status": self._status, "/health": self._health},
         )
 
@@ -181,11 +184,17 @@ class Enclave:
         }
 
 
-def _load_services() -> Callable[[Parts], Mapping[str, SignedMethod]]:
-    """Nothing before this point needs them, and the holders take as long to answer as they take to load."""
-    from enclave.services import signed_methods
+def _load_services(config: Config) -> Callable[[Parts], Awaitable[Methods]]:
+    """The methods of the configured role. Nothing before this point needs them, and the holders take as long to answer
+    as they take to load.
+    """
+    if config.guard is not None:
+        from enclave.guard_services import guard_methods
 
-    return signed_methods
+        return partial(guard_methods, guard=config.guard, version=VERSION)
+    from enclave.services import instrument_methods
+
+    return instrument_methods
 
 
 def build(ports: Ports, config: Config) -> Enclave:

@@ -35,6 +35,14 @@ OpenMethod = Callable[[Call], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
+class Methods:
+    """What a role serves: methods that see verified envelopes, and methods that take no identity."""
+
+    signed: Mapping[str, SignedMethod]
+    open: Mapping[str, OpenMethod]
+
+
+@dataclass(frozen=True, slots=True)
 class Routes:
     """Every method there is: `signed` ones see only verified envelopes; `open` ones take no identity; `always` ones
     answer in every phase, as `(status, body)`.

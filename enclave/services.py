@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from enclave.account_changes import AccountChanges
 from enclave.accounts import Accounts
 from enclave.devices import Devices
-from enclave.dispatch import SignedMethod
+from enclave.dispatch import Methods, SignedMethod
 from enclave.login import auth_code_mode, id_token_mode, otp_mode, passkey_mode
 from enclave.login.auth_code_mode import AuthCodeMode, AuthCodePkceMode, CodeLogins
 from enclave.login.code_budget import CodeBudget
@@ -41,6 +41,11 @@ from enclave.rpc.wallet_update import WalletUpdateService
 from enclave.sequence.wallet_records import WalletRecords
 from enclave.sessions import Sessions
 from enclave.wallets import Wallets
+
+
+async def instrument_methods(parts: Parts) -> Methods:
+    """The methods of an enclave whose role is "instrument"."""
+    return Methods(signed=signed_methods(parts), open={})
 
 
 def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:

@@ -2,6 +2,7 @@
 
 from enclave.config.admin import AdminKey
 from enclave.config.fields import host_and_port
+from enclave.config.guard import Guard
 from enclave.config.holder import Holder
 from enclave.config.lifetimes import Limits
 from enclave.config.oidc import ClientSecret, OidcClient
@@ -15,6 +16,7 @@ __all__ = [
     "AdminKey",
     "ClientSecret",
     "Config",
+    "Guard",
     "GuardKeys",
     "Holder",
     "Limits",

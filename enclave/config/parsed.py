@@ -9,6 +9,7 @@ import msgspec
 
 from enclave.config.admin import AdminKey, validate_admins
 from enclave.config.fields import Measured, Text, host_and_port
+from enclave.config.guard import Guard, validate_guard
 from enclave.config.holder import Holder
 from enclave.config.lifetimes import Limits
 from enclave.config.outside import Mail, TlsRoots
@@ -21,7 +22,7 @@ class Config(Measured, frozen=True, kw_only=True):
     """Everything that configures an enclave."""
 
     version: Literal[1]
-    role: Literal["instrument"]
+    role: Literal["instrument", "guard"]
     deployment: Annotated[
         str,
         msgspec.Meta(min_length=3, max_length=limits.MAX_DEPLOYMENT_CHARS, pattern=r"^[a-z0-9][a-z0-9-]*[a-z0-9]\Z"),
@@ -33,6 +34,8 @@ class Config(Measured, frozen=True, kw_only=True):
     mail: Mail
     admins: Annotated[tuple[AdminKey, ...], msgspec.Meta(max_length=8)] = ()
     """Whose calls rotate holder keys; without any, nobody's."""
+    guard: Guard | None = None
+    """What a guard is configured by; only with that role, which in turn has no scopes."""
     limits: Limits = Limits()
     kms_client: Literal["python", "sdk-c"] = "python"
     sdk_library: str = ""
@@ -74,7 +77,8 @@ def _validate(config: Config) -> None:
     for what in ("name", "key_arn", "account", "region"):
         if len({getattr(holder, what) for holder in config.holders}) != count:
             raise BootError("config-holders-alike", what)
-    if len({scope.scope for scope in config.scopes}) != len(config.scopes) or not config.scopes:
+    _validate_role(config)
+    if len({scope.scope for scope in config.scopes}) != len(config.scopes):
         raise BootError("config-scopes")
     for scope in config.scopes:
         validate_scope(scope)
@@ -84,3 +88,13 @@ def _validate(config: Config) -> None:
         raise BootError("config-session")
     if config.sdk_library and config.kms_client != "sdk-c":
         raise BootError("config-sdk-library")
+
+
+def _validate_role(config: Config) -> None:
+    """An instrument serves scopes, a guard has rules; neither has anything of the other."""
+    if (config.role == "guard") is (config.guard is None):
+        raise BootError("config-role")
+    if (config.role == "guard") is bool(config.scopes):
+        raise BootError("config-scopes")
+    if config.guard is not None:
+        validate_guard(config.guard)

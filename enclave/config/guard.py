@@ -1,0 +1,40 @@
+"""What configures a guard beside what every enclave has: its rules, and who may change them."""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from enclave.config.admin import AdminKey, validate_admins
+from enclave.config.fields import Measured
+from enclave.errors import BootError
+
+MIN_QUORUM: Final = 2
+
+
+class Guard(Measured, frozen=True, kw_only=True):
+    """The rules that are measured with the image; later ones need a higher version and `quorum` of the officers.
+
+    Without officers the rules are those of the image, and nobody can freeze them.
+    """
+
+    rules: msgspec.Raw
+    """A rule document (docs/guard.md)."""
+    officers: Annotated[tuple[AdminKey, ...], msgspec.Meta(max_length=16)] = ()
+    quorum: int = 0
+
+
+def validate_guard(guard: Guard) -> None:
+    """`BootError("config-guard-…")` for rules that cannot be used, or a quorum that cannot be met or is one person."""
+    from enclave.guard.compiling import compile_rules  # an instrument has no rules, and starts without this
+    from enclave.guard.document import parse_document
+    from enclave.guard.errors import RulesError
+
+    try:
+        compile_rules(parse_document(bytes(guard.rules)))
+    except RulesError as error:
+        raise BootError("config-guard-rules", f"{error.code}: {error.sentence}") from None
+    validate_admins(guard.officers)
+    if guard.officers and not MIN_QUORUM <= guard.quorum <= len(guard.officers):
+        raise BootError("config-guard-quorum")
+    if not guard.officers and guard.quorum:
+        raise BootError("config-guard-quorum")

@@ -1,0 +1,86 @@
+"""From a request to the guard's signature: judged, drawn from budgets, signed; in this order and nowhere else.
+
+What is judged is the object whose digest is signed (SE-16). Budgets are durable before the key is opened (SE-11), and
+are given back only if the key signed nothing.
+"""
+
+from typing import Final
+
+from enclave.clock import TrustedClock
+from enclave.errors import Refusal
+from enclave.guard.budgets import BudgetExceeded, Budgets
+from enclave.guard.compiling import Rules
+from enclave.guard.conditions import Circumstances
+from enclave.guard.judging import Decision, Draw, Outcome, judge
+from enclave.guard.rulebook import RuleBook
+from enclave.guard.sign_request import SignRequest
+from enclave.guard.signing_key import GuardKey
+from evm.address import checksum
+from evm.errors import EvmError
+from protocol import guard_errors
+
+_CAUSES: Final = {Outcome.SECOND_FACTOR: "guard:second-factor", Outcome.REVIEW: "guard:review"}
+
+
+class Cosigner:
+    """Signs what the rules in force allow."""
+
+    def __init__(self, rule_book: RuleBook, budgets: Budgets, key: GuardKey, clock: TrustedClock) -> None:
+        self._rule_book = rule_book
+        self._budgets = budgets
+        self._key = key
+        self._clock = clock
+
+    async def judge(self, request: SignRequest) -> tuple[Decision, Rules]:
+        """The decision about a request now, with what budgets have left. Nothing is drawn."""
+        rules = await self._rule_book.current()
+        try:
+            effects = request.effects(rules.tokens)
+        except EvmError as error:
+            raise Refusal(guard_errors.PERMISSION_DENIED, f"guard:deny:{error.code}") from None
+        about = Circumstances(request.wallet, self._clock.now_s(), session=_session(request))
+        full = judge(rules, effects, about)
+        if full.outcome is Outcome.DENY:
+            return full, rules
+        spent = await self._budgets.spent(full.draws)
+        return judge(rules, effects, about, lambda draw: spent.get(_name(draw), 0)), rules
+
+    async def sign(self, request: SignRequest) -> bytes:
+        """65 bytes r, s, v over the request's digest.
+
+        `Refusal`: PERMISSION_DENIED with the rule in its cause, UNAVAILABLE while everything is frozen, or what keeps
+        records and holders from working; then nothing was signed.
+        """
+        decision, _ = await self.judge(request)
+        _require_allowed(decision.outcome, decision.deciding.by)
+        try:
+            reservation = await self._budgets.reserve(decision.draws, Outcome.ALLOW)
+        except BudgetExceeded as exceeded:
+            raise _refusal(exceeded.level, str(exceeded)) from None
+        try:
+            signature = await self._key.sign(request.digest)
+        except Refusal:  # too few shares: no key was opened
+            await self._budgets.release(reservation)
+            raise
+        reservation.commit()
+        return signature
+
+
+def _require_allowed(outcome: Outcome, by: str) -> None:
+    if outcome is not Outcome.ALLOW:
+        raise _refusal(outcome, by)
+
+
+def _refusal(outcome: Outcome, by: str) -> Refusal:
+    if by == "frozen":
+        return Refusal(guard_errors.UNAVAILABLE, "guard:frozen")
+    return Refusal(guard_errors.PERMISSION_DENIED, f"{_CAUSES.get(outcome, 'guard:deny')}:{by}")
+
+
+def _session(request: SignRequest) -> str:
+    """Budgets of a session are those of the account that signed first beside the guard."""
+    return checksum(request.cosigners[0]) if request.cosigners else ""
+
+
+def _name(draw: Draw) -> tuple[str, str]:
+    return draw.budget.id, draw.subject

@@ -1,0 +1,170 @@
+"""A request of the guard's wire: what is to be signed, rebuilt from its structure, and who has signed it already.
+
+`payloadData` is read, and never compared as text: client libraries write the same document in different ways. The
+digest is computed from what was read; `msg` only has to equal it (waas-guard-intents.md 2.2, SE-16).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from evm.address import Address, parse_address
+from evm.authorization import MAX_CHAIN_ID
+from evm.effects import Effect, Tokens, effects_of_attestation, effects_of_payload
+from evm.errors import EvmError
+from evm.fields import hex_bytes, hex_word, items, members
+from evm.keccak import keccak256
+from evm.signature import parse_signature
+from evm.wallet.attestation import Attestation, attestation_from_json
+from evm.wallet.operation_hash import WALLET_DOMAIN, operation_hash
+from evm.wallet.payload import (
+    MAX_CALLS,
+    MAX_NONCE,
+    MAX_SPACE,
+    BehaviorOnError,
+    Call,
+    CallsPayload,
+    ConfigUpdatePayload,
+    MessagePayload,
+    Payload,
+)
+from evm.wallet.payload_json import typed_data
+from evm.wallet.values import parse_bool, parse_decimal
+from protocol import canonical_json, limits
+from protocol.errors import ProtocolError
+
+MAX_SIGNATURES: Final = 32  # of one envelope
+_CODE: Final = "guard-request"
+_DIGEST: Final = "guard-digest"
+_OPTIONAL: Final = ("auxData", "wallet", "payloadType", "payloadData", "signatures")
+_CALL: Final = ("to", "value", "data", "gasLimit", "delegateCall", "onlyFallback", "behaviorOnError")
+_ETH_SIGN: Final = b"\x19Ethereum Signed Message:\n32"
+
+
+@dataclass(frozen=True, slots=True)
+class SignRequest:
+    """What the guard is asked to sign. `cosigners` are the accounts whose signatures over it have been verified.
+
+    Signatures of contracts and modules are not counted: what they mean is known to a chain, which is not asked here.
+    """
+
+    wallet: Address
+    chain_id: int
+    what: Payload | Attestation
+    digest: bytes
+    cosigners: tuple[Address, ...]
+
+    def effects(self, tokens: Tokens) -> tuple[Effect, ...]:
+        """What the signature is for."""
+        if isinstance(self.what, Attestation):
+            return effects_of_attestation(self.what, self.wallet, tokens)
+        return effects_of_payload(self.what, self.wallet, self.chain_id, tokens)
+
+
+def parse_sign_request(value: object) -> SignRequest:
+    """The request in its JSON form; absent members may be null or empty, as the Go client sends them.
+
+    `EvmError`: "guard-digest" where the structure is another operation than `msg`, "guard-hash" for a bare hash (the
+    second generation's form), "guard-signature" for a signature that is none, and the codes of what was to be signed.
+    """
+    given = members(value, required=("chainId", "msg"), optional=_OPTIONAL, code=_CODE)
+    found = {name: member for name, member in given.items() if member not in (None, "", [])}
+    digest = hex_word(found.get("msg"), _CODE)
+    if "payloadData" not in found or "payloadType" not in found or "wallet" not in found:
+        raise EvmError("guard-hash")
+    wallet = parse_address(found["wallet"])
+    chain_id = parse_decimal(given["chainId"], _CODE, most=MAX_CHAIN_ID)
+    document = _document(found["payloadData"])
+    if found["payloadType"] == "SessionImplicitAuthorize":
+        attestation = attestation_from_json(document)
+        what: Payload | Attestation = attestation
+        computed = attestation.hash
+    else:
+        what = payload = _payload(found["payloadType"], document, wallet, chain_id)
+        computed = operation_hash(payload, wallet, chain_id)
+    if computed != digest:
+        raise EvmError(_DIGEST)
+    return SignRequest(wallet, chain_id, what, digest, _cosigners(found.get("signatures", []), digest))
+
+
+def _document(value: object) -> Any:
+    data = hex_bytes(value, _CODE, most=limits.MAX_BODY_BYTES)
+    try:
+        return canonical_json.parse(data)
+    except ProtocolError:
+        raise EvmError(_CODE) from None
+
+
+def _payload(kind: object, document: Any, wallet: Address, chain_id: int) -> Payload:
+    """The payload of a v3 wallet in an EIP-712 document of exactly the known form."""
+    found = members(document, required=("domain", "types", "primaryType", "message"), code=_CODE)
+    message = found["message"]
+    if kind != found["primaryType"] or not isinstance(message, dict) or message.get("wallets") != []:
+        raise EvmError(_CODE)
+    match kind:
+        case "Calls":
+            payload: Payload = _calls(message)
+        case "Message":
+            text = members(message, required=("message", "wallets"), code=_CODE)["message"]
+            payload = MessagePayload(hex_bytes(text, _CODE, most=limits.MAX_BODY_BYTES))
+        case "ConfigUpdate":
+            update = members(message, required=("imageHash", "wallets"), code=_CODE)
+            payload = ConfigUpdatePayload(hex_word(update["imageHash"], _CODE))
+        case _:
+            raise EvmError(_CODE)
+    _validate_document(found, payload, wallet, chain_id)
+    return payload
+
+
+def _validate_document(found: dict[str, Any], payload: Payload, wallet: Address, chain_id: int) -> None:
+    """Types and domain are those of the operation; else somebody was shown something else than is signed."""
+    domain = members(found["domain"], required=("name", "version", "chainId", "verifyingContract"), code=_CODE)
+    named = (domain["name"], domain["version"])
+    if named != (WALLET_DOMAIN.name, WALLET_DOMAIN.version):
+        raise EvmError(_CODE)
+    if parse_decimal(domain["chainId"], _CODE) != chain_id or parse_address(domain["verifyingContract"]) != wallet:
+        raise EvmError(_CODE)
+    types = found["types"]
+    if isinstance(types, dict):
+        types = {name: declared for name, declared in types.items() if name != "EIP712Domain"}
+    if types != typed_data(payload, wallet, chain_id)["types"]:
+        raise EvmError(_CODE)
+
+
+def _calls(message: dict[str, Any]) -> CallsPayload:
+    found = members(message, required=("calls", "space", "nonce", "wallets"), code=_CODE)
+    return CallsPayload(
+        calls=tuple(map(_call, items(found["calls"], most=MAX_CALLS, code=_CODE))),
+        space=parse_decimal(found["space"], _CODE, most=MAX_SPACE),
+        nonce=parse_decimal(found["nonce"], _CODE, most=MAX_NONCE),
+    )
+
+
+def _call(value: object) -> Call:
+    found = members(value, required=_CALL, code=_CODE)
+    return Call(
+        to=parse_address(found["to"]),
+        value=parse_decimal(found["value"], _CODE),
+        data=hex_bytes(found["data"], _CODE, most=limits.MAX_BODY_BYTES),
+        gas_limit=parse_decimal(found["gasLimit"], _CODE),
+        delegate_call=parse_bool(found["delegateCall"], _CODE),
+        only_fallback=parse_bool(found["onlyFallback"], _CODE),
+        behavior_on_error=BehaviorOnError(parse_decimal(found["behaviorOnError"], _CODE, most=max(BehaviorOnError))),
+    )
+
+
+def _cosigners(value: object, digest: bytes) -> tuple[Address, ...]:
+    """Every signature of an account has to hold; who signed is what it recovers to."""
+    found: list[Address] = []
+    for item in items(value, most=MAX_SIGNATURES, code=_CODE):
+        given = members(item, required=("address", "type", "data"), optional=("imageHash",), code=_CODE)
+        address = parse_address(given["address"])
+        if given["type"] not in ("Hash", "EthSign"):
+            if given["type"] not in ("Sapient", "Erc1271"):
+                raise EvmError(_CODE)
+            continue
+        signed = digest if given["type"] == "Hash" else keccak256(_ETH_SIGN + digest)
+        signature = parse_signature(hex_bytes(given["data"], "guard-signature", most=65))
+        if signature.recover(signed) != address:
+            raise EvmError("guard-signature")
+        found.append(address)
+    return tuple(dict.fromkeys(found))

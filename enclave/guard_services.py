@@ -1,0 +1,25 @@
+"""The methods of an enclave whose role is "guard", put together over what the boot has opened."""
+
+from enclave.config.guard import Guard
+from enclave.dispatch import Methods
+from enclave.guard.budgets import Budgets
+from enclave.guard.cosigning import Cosigner
+from enclave.guard.rulebook import RuleBook
+from enclave.guard.signing_key import GuardKey
+from enclave.parts import Parts
+from enclave.records import Records
+from enclave.rpc.guard import GuardService
+
+
+async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
+    """The methods of an enclave whose role is "guard". `Refusal` or `BootError` where key or rules cannot be opened."""
+    config, ports, clock = parts.config, parts.ports, parts.clock
+    random = ports.entropy.random
+    records = Records(ports.store, parts.secrets.record_secret, config.deployment, clock.now_ms, random)
+    rule_book = RuleBook(records, guard, config.deployment)
+    await rule_book.open()
+    key = GuardKey(records, parts.shards, (config.threshold, len(config.holders)), random)
+    await key.address()
+    cosigner = Cosigner(rule_book, Budgets(records, clock.now_s, random), key, clock)
+    service = GuardService(key, cosigner, rule_book, version=version, started_ms=clock.now_ms(), now_ms=clock.now_ms)
+    return Methods(signed={}, open=service.methods())

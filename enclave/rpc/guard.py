@@ -1,0 +1,191 @@
+"""The published service `Guard`, as its clients of the second and third generation call it, and our `GuardRules`.
+
+The published methods have no envelope: what is asked for is judged by what it does and by who has signed it. Officers
+sign what `GuardRules` changes.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from enclave.auth_key import parse_key
+from enclave.errors import Refusal
+from enclave.guard.cosigning import Cosigner
+from enclave.guard.decision_json import decision_to_json
+from enclave.guard.rulebook import Approval, RuleBook
+from enclave.guard.sign_request import SignRequest, parse_sign_request
+from enclave.guard.signing_key import GuardKey
+from enclave.rpc.envelope import Call, parse_object, require_json_post
+from evm.address import checksum, parse_address
+from evm.errors import EvmError
+from protocol import guard_errors
+
+SERVICE: Final = "/rpc/Guard/"
+RULES_SERVICE: Final = "/rpc/GuardRules/"
+_SCHEMA: Final = {"webrpcVersion": "v1", "schemaVersion": "v0.5.0", "schemaHash": ""}
+_MAX_APPROVALS: Final = 16
+# Second factors are not offered: who asks for one is told so, and nothing pretends to have one.
+NOT_OFFERED: Final = (
+    "Patch",
+    "SetPIN",
+    "ResetPIN",
+    "CreateTOTP",
+    "CommitTOTP",
+    "ResetTOTP",
+    "Reset2FA",
+    "RecoveryCodes",
+    "ResetRecoveryCodes",
+)
+
+Method = Callable[[Call], Awaitable[dict[str, Any]]]
+
+
+class GuardService:
+    """The methods. `version` and `started_ms` are for those who ask how it is."""
+
+    def __init__(
+        self,
+        key: GuardKey,
+        cosigner: Cosigner,
+        rule_book: RuleBook,
+        *,
+        version: str,
+        started_ms: int,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._key = key
+        self._cosigner = cosigner
+        self._rule_book = rule_book
+        self._version = version
+        self._started_ms = started_ms
+        self._now_ms = now_ms
+
+    def methods(self) -> Mapping[str, Method]:
+        """Every method by path."""
+        published: dict[str, Method] = {
+            "Ping": self.ping,
+            "Version": self.version,
+            "RuntimeStatus": self.runtime_status,
+            "GetSignerConfig": self.get_signer_config,
+            "Sign": self.sign,
+            "SignWith": self.sign_with,
+            "AuthMethods": self.auth_methods,
+            **dict.fromkeys(NOT_OFFERED, self.not_offered),
+        }
+        own: dict[str, Method] = {
+            "Get": self.rules,
+            "Judge": self.judge,
+            "Activate": self.activate,
+            "Freeze": self.freeze,
+        }
+        return {SERVICE + name: method for name, method in published.items()} | {
+            RULES_SERVICE + name: method for name, method in own.items()
+        }
+
+    async def ping(self, call: Call) -> dict[str, Any]:
+        """`{status: true}`."""
+        _arguments(call)
+        return {"status": True}
+
+    async def version(self, call: Call) -> dict[str, Any]:
+        """`{version}`."""
+        _arguments(call)
+        return {"version": {**_SCHEMA, "appVersion": self._version}}
+
+    async def runtime_status(self, call: Call) -> dict[str, Any]:
+        """`{status}`; healthy where the rules in force can be read."""
+        _arguments(call)
+        await self._rule_book.current()
+        started = datetime.fromtimestamp(self._started_ms / 1000, UTC).isoformat(timespec="seconds")[:-6] + "Z"
+        uptime_s = max(0, self._now_ms() - self._started_ms) // 1000
+        status = {"healthOK": True, "startTime": started, "uptime": uptime_s, "ver": self._version}
+        return {"status": status | {"branch": "", "commitHash": ""}}
+
+    async def get_signer_config(self, call: Call) -> dict[str, Any]:
+        """`{signerConfig: {address, content}}`: the guard is an account, so there is nothing inside."""
+        return {"signerConfig": {"address": await self._own(_arguments(call)), "content": None}}
+
+    async def sign(self, call: Call) -> dict[str, Any]:
+        """`{request, token?}` -> `{sig}`."""
+        return await self._sign(_arguments(call))
+
+    async def sign_with(self, call: Call) -> dict[str, Any]:
+        """`{signer, request, token?}` -> `{sig}`: 65 bytes over the request's digest."""
+        arguments = _arguments(call)
+        await self._own(arguments)
+        return await self._sign(arguments)
+
+    async def auth_methods(self, call: Call) -> dict[str, Any]:
+        """`{methods, active}`: no second factor is offered."""
+        _arguments(call)
+        return {"methods": [], "active": False}
+
+    async def not_offered(self, call: Call) -> dict[str, Any]:
+        """METHOD_NOT_FOUND, under a name that clients know."""
+        _arguments(call)
+        raise Refusal(guard_errors.METHOD_NOT_FOUND, "guard:not-offered")
+
+    async def rules(self, call: Call) -> dict[str, Any]:
+        """GuardRules/Get -> `{document, frozen}`: the rules in force, as they were written."""
+        _arguments(call)
+        document, frozen = await self._rule_book.document()
+        return {"document": document.decode(), "frozen": frozen}
+
+    async def judge(self, call: Call) -> dict[str, Any]:
+        """GuardRules/Judge `{request}` -> the decision with its reasons. Nothing is signed or drawn."""
+        decision, rules = await self._cosigner.judge(_request(_arguments(call)))
+        return decision_to_json(decision, rules.naming)
+
+    async def activate(self, call: Call) -> dict[str, Any]:
+        """GuardRules/Activate `{document, approvals: [{key, signature}]}` -> `{version}`."""
+        arguments = _arguments(call)
+        document, approvals = arguments.get("document"), arguments.get("approvals")
+        if not isinstance(document, str) or not isinstance(approvals, list) or len(approvals) > _MAX_APPROVALS:
+            raise Refusal(guard_errors.INVALID_ARGUMENT, "guard:approvals")
+        rules = await self._rule_book.activate(document.encode(), [_approval(item) for item in approvals])
+        return {"version": rules.document.version}
+
+    async def freeze(self, call: Call) -> dict[str, Any]:
+        """GuardRules/Freeze `{approval: {key, signature}}` -> `{frozen: true}`."""
+        await self._rule_book.freeze(_approval(_arguments(call).get("approval")))
+        return {"frozen": True}
+
+    async def _sign(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return {"sig": "0x" + (await self._cosigner.sign(_request(arguments))).hex()}
+
+    async def _own(self, arguments: dict[str, Any]) -> str:
+        """The guard's address, if it is the one that is asked for; NOT_FOUND otherwise."""
+        address = await self._key.address()
+        try:
+            asked = parse_address(arguments.get("signer"))
+        except EvmError:
+            raise Refusal(guard_errors.INVALID_ARGUMENT, "guard:signer") from None
+        if asked != address:
+            raise Refusal(guard_errors.NOT_FOUND, "guard:signer")
+        return checksum(address)
+
+
+def _arguments(call: Call) -> dict[str, Any]:
+    require_json_post(call)
+    return parse_object(call.body)
+
+
+def _request(arguments: dict[str, Any]) -> SignRequest:
+    """The request, and at least one account beside the guard that has signed it; VALIDATION_FAILED otherwise."""
+    try:
+        request = parse_sign_request(arguments.get("request"))
+    except EvmError as error:
+        code = error.code if error.code.startswith("guard-") else "guard-payload"
+        wrong = guard_errors.INVALID_ARGUMENT if code == "guard-request" else guard_errors.VALIDATION_FAILED
+        raise Refusal(wrong, code.replace("guard-", "guard:", 1)) from None
+    if not request.cosigners:
+        raise Refusal(guard_errors.VALIDATION_FAILED, "guard:unsigned")
+    return request
+
+
+def _approval(value: object) -> Approval:
+    if isinstance(value, dict) and value.keys() == {"key", "signature"} and isinstance(value["signature"], str):
+        key = parse_key(value["key"])
+        if key is not None:
+            return Approval(key, value["signature"])
+    raise Refusal(guard_errors.INVALID_ARGUMENT, "guard:approvals")
