@@ -12,6 +12,7 @@ from tests.fuzz import (
     login_targets,
     session_targets,
     simulator_targets,
+    wallet_request_targets,
     wallet_targets,
     wire_targets,
 )
@@ -29,4 +30,5 @@ TARGETS: Final[dict[str, Target]] = {
     **host_targets.TARGETS,
     **simulator_targets.TARGETS,
     **wallet_targets.TARGETS,
+    **wallet_request_targets.TARGETS,
 }
