@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import machine
+from host_proxy import collector
 from host_proxy.config import Rates
 from host_proxy.logging import Log
 from simulator.appliance import Appliance, Options, running
@@ -51,6 +52,7 @@ async def serving(state: Path) -> AsyncIterator[Started]:
     )
     async with running(state, options) as appliance:
         await appliance.wait_until()
+        collector.settle()  # as `chancery run` does
         pid = appliance.launcher.pid
         assert pid is not None
         yield Started(appliance, pid, served[0] - machine.started_at(pid), log)

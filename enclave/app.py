@@ -56,6 +56,7 @@ class Enclave:
         self._pcr0 = b""
         self._started_ms = 0
         self._second_opinion = SecondOpinion()
+        self._loaded = asyncio.Event()
         self.phases = Phases()
         always = {"/status": self._status, "/health": self._health}
         self._dispatcher = Dispatcher(Routes({}, {}, always))
@@ -77,7 +78,15 @@ class Enclave:
             tasks.create_task(boot.keep_synchronized(self._nsm, self._clock))
             tasks.create_task(self._keep_holders())
             tasks.create_task(channel.keep_rotated())
-            tasks.create_task(self._second_opinion.load())
+            tasks.create_task(self._load_the_rest())
+
+    async def loaded(self) -> None:
+        """Returns when everything that this enclave will ever load is loaded; never, if it halted before."""
+        await self._loaded.wait()
+
+    async def _load_the_rest(self) -> None:
+        await self._second_opinion.load()
+        self._loaded.set()
 
     async def _boot(self) -> SealedChannel:
         self._clock.require_source(self._config.clock_sources)

@@ -4,7 +4,8 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 
-from enclave.app import build
+from enclave import collector
+from enclave.app import Enclave, build
 from enclave.compose import Hardware, compose
 from enclave.config import Config
 from enclave.server import FrameServer
@@ -20,5 +21,11 @@ async def serve(config: Config, hardware: Hardware, listen: Listen, accepts: Cal
     enclave = build(compose(config, hardware), config)
     server = FrameServer(enclave.answer, accepts)
     await listen(server.connection)
+    settling = asyncio.create_task(_settle(enclave))
     await enclave.run()
-    await asyncio.Event().wait()
+    await settling
+
+
+async def _settle(enclave: Enclave) -> None:
+    await enclave.loaded()
+    collector.settle()

@@ -49,6 +49,7 @@ def run(
 
 
 async def _run(config: HostConfig, *, as_json: bool) -> None:
+    from host_proxy import collector
     from host_proxy.app import compose, metrics_for, production_ports
     from host_proxy.logging import Log
 
@@ -56,6 +57,7 @@ async def _run(config: HostConfig, *, as_json: bool) -> None:
     host = compose(config, production_ports(config, metrics), log=Log(), metrics=metrics)
     stopping = _stop_on_signals()
     await host.start()
+    collector.settle()
     _say("listening", as_json=as_json, port=host.port, metrics_port=host.metrics_port)
     announcing = asyncio.create_task(_announce(host, as_json=as_json))
     await stopping.wait()
