@@ -45,15 +45,14 @@ class Account:
     logins: tuple[Identity, ...]
     devices: tuple[str, ...]
     freeze: Freeze | None = None
+    owner: Owner = field(init=False, repr=False, compare=False)
+    """What the wallet's shares are bound to."""
     _subjects: dict[bytes, Identity] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        owner = Owner("wallet", self.scope, self.key.id, self.subject(self.founder))
+        object.__setattr__(self, "owner", owner)
         object.__setattr__(self, "_subjects", {self.subject(login): login for login in self.logins})
-
-    @property
-    def owner(self) -> Owner:
-        """What the wallet's shares are bound to."""
-        return Owner("wallet", self.scope, self.key.id, self.subject(self.founder))
 
     def subject(self, identity: Identity) -> bytes:
         """The subject of session attestations of `identity` in this account: a salted hash, 32 bytes."""
