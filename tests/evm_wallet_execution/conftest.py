@@ -1,4 +1,4 @@
-"""Genuine contracts, compiled by their authors and installed by npm; an enclave that signs for wallets of theirs."""
+"""Genuine contracts and the published wallet library, as npm installs them; an enclave that signs for their wallets."""
 
 import json
 import shutil
@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,20 @@ class Published:
         command = ["node", "validate.mjs", address, hash_, signature]
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=True, timeout=_RUN_S)
         return bytes.fromhex(done.stdout[2:])
+
+    def library(self, method: str, **members: Any) -> Any:
+        """What the published wallet library makes of an answer."""
+        done = subprocess.run(
+            ["node", "library.mjs"],
+            cwd=self.folder,
+            input=json.dumps({"method": method} | members),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_RUN_S,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
     def _artifact(self, source: str, member: str) -> bytes:
         artifacts = self.folder / "node_modules/@0xsequence/wallet-contracts/artifacts/contracts"
