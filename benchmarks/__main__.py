@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import uvloop
 
-from benchmarks import bench_attestation, bench_wallet, crypto, devices, load, machine, starting
+from benchmarks import bench_attestation, bench_guard, bench_wallet, crypto, devices, load, machine, starting
 from benchmarks.crypto import CryptoOnly
 from benchmarks.devices import P256, SECP256K1, SIGN, SIGN_TRANSACTION, Device, KeyType
 from benchmarks.load import Load, Outcome
@@ -145,7 +145,10 @@ async def bench(plan: Plan) -> Report:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             documents = pool.submit(bench_attestation.measure, plan.documents_s).result()
             say("hashing, reading and judging what wallets sign")
-            wallets = pool.submit(bench_wallet.measure, plan.wallets_s).result()
+            wallets = [
+                *pool.submit(bench_wallet.measure, plan.wallets_s).result(),
+                *pool.submit(bench_guard.measure, plan.wallets_s).result(),
+            ]
             say("starting it again")
             async with starting.serving(state / "state") as again:
                 calls, start = again.kms_calls, machine.now()

@@ -4,11 +4,11 @@ Compiled once from the document: names are resolved to addresses, selectors to b
 that a request brings.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
-from enclave.guard.document import ANY, PLAIN, Rule
+from enclave.guard.document import ANY, PLAIN, Hours, Rule
 from evm.address import Address
 from evm.effects import Asset, Effect, Kind
 
@@ -73,126 +73,125 @@ class CompiledRule:
 
     def matches(self, effect: Effect, about: Circumstances) -> bool:
         """Whether every condition holds. The kind has been compared by the caller."""
-        return next(self.unmet(effect, about), None) is None
+        for holds, _ in _CONDITIONS:
+            if not holds(self, effect, about):
+                return False
+        return next(_wide(self, effect), None) is None
 
     def unmet(self, effect: Effect, about: Circumstances) -> Iterator[str]:
         """For each condition that does not hold, what it asks for."""
-        for condition in _CONDITIONS:
-            needs = condition(self, effect, about)
-            if needs:
-                yield needs
+        for holds, asks in _CONDITIONS:
+            if not holds(self, effect, about):
+                yield asks(self)
         yield from _wide(self, effect)
 
 
-def _who(rule: CompiledRule, effect: Effect, about: Circumstances) -> str:
-    if rule.counterparties is None or rule.counterparties.has(effect.counterparty, about.wallet):
-        return ""
-    return f"the recipient, spender or operator has to be in {rule.counterparties.words}"
+def _who(rule: CompiledRule, effect: Effect, about: Circumstances) -> bool:
+    return rule.counterparties is None or rule.counterparties.has(effect.counterparty, about.wallet)
 
 
-def _contract(rule: CompiledRule, effect: Effect, about: Circumstances) -> str:
-    if rule.contracts is None or rule.contracts.has(effect.contract, about.wallet):
-        return ""
-    return f"the contract has to be in {rule.contracts.words}"
+def _contract(rule: CompiledRule, effect: Effect, about: Circumstances) -> bool:
+    return rule.contracts is None or rule.contracts.has(effect.contract, about.wallet)
 
 
-def _selector(rule: CompiledRule, effect: Effect, _about: Circumstances) -> str:
-    if rule.selectors is None or effect.selector in rule.selectors:
-        return ""
-    return "the function has to be one of " + ", ".join(sorted("0x" + s.hex() for s in rule.selectors))
+def _selector(rule: CompiledRule, effect: Effect, _about: Circumstances) -> bool:
+    return rule.selectors is None or effect.selector in rule.selectors
 
 
-def _asset(rule: CompiledRule, effect: Effect, _about: Circumstances) -> str:
+def _asset(rule: CompiledRule, effect: Effect, _about: Circumstances) -> bool:
     if rule.assets is None or rule.any_asset:
-        return ""
-    if effect.asset is not None and (effect.chain_id, effect.asset.kind) in rule.assets:
-        return ""
-    if effect.asset is not None and effect.asset.contract is None and (0, effect.asset) in rule.assets:
-        return ""
-    return "the asset has to be " + " or ".join(rule.rule.assets or ())
+        return True
+    if effect.asset is None:
+        return False
+    chain_id = 0 if effect.asset.contract is None else effect.chain_id  # every chain has its coin
+    return (chain_id, effect.asset.kind) in rule.assets
 
 
-def _chain(rule: CompiledRule, effect: Effect, _about: Circumstances) -> str:
+def _chain(rule: CompiledRule, effect: Effect, _about: Circumstances) -> bool:
     chains = rule.rule.chains
-    if chains is None or effect.chain_id in chains or effect.kind is Kind.STATEMENT:
-        return ""
-    return "the chain has to be " + " or ".join(map(str, chains))
+    return chains is None or effect.chain_id in chains or effect.kind is Kind.STATEMENT
 
 
-def _site(rule: CompiledRule, effect: Effect, _about: Circumstances) -> str:
+def _site(rule: CompiledRule, effect: Effect, _about: Circumstances) -> bool:
     sites = rule.rule.sites
-    if sites is None or ANY in sites or (effect.site or PLAIN) in sites:
-        return ""
-    return "the site has to be " + " or ".join(sites)
+    return sites is None or ANY in sites or (effect.site or PLAIN) in sites
 
 
-def _reason(rule: CompiledRule, effect: Effect, _about: Circumstances) -> str:
+def _reason(rule: CompiledRule, effect: Effect, _about: Circumstances) -> bool:
     reasons = rule.rule.reasons
-    if effect.kind is not Kind.UNKNOWN or reasons is None or effect.reason in reasons:
-        return ""
-    return "it has to be unknown because of " + " or ".join(reasons)
+    return effect.kind is not Kind.UNKNOWN or reasons is None or effect.reason in reasons
 
 
-def _wallet(rule: CompiledRule, _effect: Effect, about: Circumstances) -> str:
-    if rule.wallets is None or rule.wallets.has(about.wallet, about.wallet):
-        return ""
-    return f"the wallet has to be in {rule.wallets.words}"
+def _wallet(rule: CompiledRule, _effect: Effect, about: Circumstances) -> bool:
+    return rule.wallets is None or rule.wallets.has(about.wallet, about.wallet)
 
 
-def _scope(rule: CompiledRule, _effect: Effect, about: Circumstances) -> str:
-    scopes = rule.rule.scopes
-    if scopes is None or about.scope in scopes:
-        return ""
-    return "the scope has to be " + " or ".join(scopes)
+def _scope(rule: CompiledRule, _effect: Effect, about: Circumstances) -> bool:
+    return rule.rule.scopes is None or about.scope in rule.rule.scopes
 
 
-def _time(rule: CompiledRule, _effect: Effect, about: Circumstances) -> str:
-    what = rule.rule
-    if what.not_before_s is not None and about.now_s < what.not_before_s:
-        return f"the time has to be {what.not_before_s} (Unix seconds) or later"
-    if what.not_after_s is not None and about.now_s > what.not_after_s:
-        return f"the time has to be {what.not_after_s} (Unix seconds) or earlier"
-    minute = about.now_s // 60
-    weekday = (minute // MINUTES_A_DAY + _EPOCH_WEEKDAY) % len(_DAYS)
+def _period(rule: CompiledRule, _effect: Effect, about: Circumstances) -> bool:
+    begin, end = rule.rule.not_before_s, rule.rule.not_after_s
+    return (begin is None or begin <= about.now_s) and (end is None or about.now_s <= end)
+
+
+def _hours(rule: CompiledRule, _effect: Effect, about: Circumstances) -> bool:
+    if rule.rule.hours is None:
+        return True
+    day, minute = divmod(about.now_s // 60, MINUTES_A_DAY)
     start, end = rule.minutes
-    if what.hours is None or (weekday in rule.days and start <= minute % MINUTES_A_DAY < end):
-        return ""
-    return f"it has to be {', '.join(what.hours.days)} between {what.hours.start} and {what.hours.end} UTC"
+    return (day + _EPOCH_WEEKDAY) % len(_DAYS) in rule.days and start <= minute < end
 
 
-def _lasts(rule: CompiledRule, effect: Effect, about: Circumstances) -> str:
+def _lasts(rule: CompiledRule, effect: Effect, about: Circumstances) -> bool:
     most = rule.rule.lasts_at_most_s
-    if most is None or effect.kind not in (Kind.APPROVAL, Kind.OPERATOR, Kind.GRANT, Kind.TRANSFER, Kind.NATIVE):
-        return ""
-    if effect.expires_s is not None and effect.expires_s <= about.now_s + most:
-        return ""
-    return f"it has to end within {most} seconds"
+    if most is None or effect.kind not in _ENDING:
+        return True
+    return effect.expires_s is not None and effect.expires_s <= about.now_s + most
 
 
-def _account(rule: CompiledRule, effect: Effect, about: Circumstances) -> str:
-    if rule.denies or rule.rule.accounts == ANY or effect.account == about.wallet:
-        return ""
-    return "the account has to be the wallet itself"
+def _account(rule: CompiledRule, effect: Effect, about: Circumstances) -> bool:
+    return rule.denies or rule.rule.accounts == ANY or effect.account == about.wallet
 
 
-_CONDITIONS: Final[tuple[Callable[[CompiledRule, Effect, Circumstances], str], ...]] = (
-    _who,
-    _contract,
-    _selector,
-    _asset,
-    _chain,
-    _site,
-    _reason,
-    _wallet,
-    _scope,
-    _time,
-    _lasts,
-    _account,
+_ENDING: Final = frozenset({Kind.APPROVAL, Kind.OPERATOR, Kind.GRANT, Kind.TRANSFER, Kind.NATIVE})
+
+_Holds: TypeAlias = Callable[[CompiledRule, Effect, Circumstances], bool]
+_Asks: TypeAlias = Callable[[CompiledRule], str]
+
+
+def _one_of(values: Iterable[object] | None) -> str:
+    return " or ".join(map(str, values or ()))
+
+
+def _set(addresses: Addresses | None) -> str:
+    return "" if addresses is None else addresses.words
+
+
+# Whether it holds, and what it asks for.
+_CONDITIONS: Final[tuple[tuple[_Holds, _Asks], ...]] = (
+    (_who, lambda c: f"the recipient, spender or operator has to be in {_set(c.counterparties)}"),
+    (_contract, lambda c: f"the contract has to be in {_set(c.contracts)}"),
+    (_selector, lambda c: f"the function has to be {_one_of(sorted('0x' + s.hex() for s in c.selectors or ()))}"),
+    (_asset, lambda c: f"the asset has to be {_one_of(c.rule.assets)}"),
+    (_chain, lambda c: f"the chain has to be {_one_of(c.rule.chains)}"),
+    (_site, lambda c: f"the site has to be {_one_of(c.rule.sites)}"),
+    (_reason, lambda c: f"it has to be unknown because of {_one_of(c.rule.reasons)}"),
+    (_wallet, lambda c: f"the wallet has to be in {_set(c.wallets)}"),
+    (_scope, lambda c: f"the scope has to be {_one_of(c.rule.scopes)}"),
+    (_period, lambda c: f"the Unix time has to be from {c.rule.not_before_s or 0} to {c.rule.not_after_s or 'ever'}"),
+    (_hours, lambda c: f"it has to be {_hours_words(c.rule.hours)}"),
+    (_lasts, lambda c: f"it has to end within {c.rule.lasts_at_most_s} seconds"),
+    (_account, lambda _: "the account has to be the wallet itself"),
 )
 
 
+def _hours_words(hours: Hours | None) -> str:
+    return f"{', '.join(hours.days)} between {hours.start} and {hours.end} UTC" if hours else ""
+
+
 def _wide(rule: CompiledRule, effect: Effect) -> Iterator[str]:
-    """The four fields that widen a permission, and narrow a denial."""
+    """The three fields that widen a permission, and narrow a denial."""
     wide = (
         (rule.rule.unlimited, effect.unlimited, "an unlimited amount"),
         (rule.rule.every_chain, effect.chain_id == 0 and effect.kind is not Kind.STATEMENT, "every chain at once"),

@@ -1,0 +1,62 @@
+"""docs/guard.md says what the code does: its rules are rules, its tables are complete, its commands exist."""
+
+import json
+import re
+
+import pytest
+
+from enclave.guard import cli
+from enclave.guard.checking import check_rules
+from enclave.guard.compiling import compile_rules
+from enclave.guard.document import Rule, parse_document
+from enclave.guard.limits import MAX_BUDGETS, MAX_LIST_ADDRESSES, MAX_RULES
+from enclave.rpc.guard import NOT_OFFERED
+from evm.effects import Kind, Reason
+from protocol.guard_errors import GUARD_TABLE
+from tests.packaging.source import ROOT
+
+PAPER = (ROOT / "docs" / "guard.md").read_text()
+[DOCUMENT] = re.findall(r"^```json\n(.*?)^```$", PAPER, re.MULTILINE | re.DOTALL)
+
+
+def test_the_rules_of_the_paper_are_accepted_and_their_examples_hold() -> None:
+    rules = compile_rules(parse_document(DOCUMENT.encode()))
+    assert [finding for finding in check_rules(rules) if finding.severity == "error"] == []
+    assert rules.document.examples
+
+
+def test_every_kind_reason_and_condition_is_named() -> None:
+    for name in [*Kind, *Reason]:
+        assert f"`{name.value}`" in PAPER, name
+    conditions = set(Rule.__struct_fields__) - {"id", "decision", "why"}
+    assert {name for name in conditions if f"`{name}" not in PAPER} == set()
+
+
+@pytest.mark.parametrize("number", [MAX_RULES, MAX_BUDGETS, MAX_LIST_ADDRESSES])
+def test_bounds_are_those_of_the_code(number: int) -> None:
+    assert f"{number} " in PAPER
+
+
+def test_codes_that_are_named_exist() -> None:
+    table = PAPER[PAPER.index("| code | cause |") :].split("\n\n")[0]
+    named = {int(code) for cell in re.findall(r"^\| ([0-9, ]+) \|", table, re.MULTILINE) for code in cell.split(",")}
+    assert named <= {row.code for row in GUARD_TABLE}
+    assert len(named) == 8
+
+
+def test_commands_of_the_paper_are_commands() -> None:
+    commands = set(re.findall(r"`chancery guard (\w+)", PAPER))
+    assert commands == {"check", "explain", "replay", "diff"}
+    for command in commands:
+        assert cli.run([command, "--help"]) == cli.ExitCode.ALLOWED
+
+
+def test_sixteen_methods_are_published_of_which_some_are_not_offered() -> None:
+    answering = re.findall(r"`(SignWith|Sign|Ping|Version|RuntimeStatus|GetSignerConfig|AuthMethods)`", PAPER)
+    assert len(set(answering)) + len(NOT_OFFERED) == 16
+
+
+def test_no_budget_of_the_paper_is_in_other_units() -> None:
+    [day, coins] = compile_rules(parse_document(DOCUMENT.encode())).budgets
+    assert (day.at_most, coins.at_most) == (10_000 * 10**6, 5 * 10**17)
+    assert json.loads(DOCUMENT)["budgets"][0]["at_most"] == "10000"
