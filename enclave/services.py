@@ -11,6 +11,7 @@ from enclave.devices import Devices
 from enclave.dispatch import Methods, SignedMethod
 from enclave.login import auth_code_mode, id_token_mode, otp_mode, passkey_mode
 from enclave.login.auth_code_mode import AuthCodeMode, AuthCodePkceMode, CodeLogins
+from enclave.login.client_secrets import ClientSecrets
 from enclave.login.code_budget import CodeBudget
 from enclave.login.commitments import Commitments
 from enclave.login.id_token_mode import IdTokenMode
@@ -58,7 +59,8 @@ def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
     sessions = Sessions(config.deployment, parts.secrets, parts.epoch, clock, random)
     wallets = Wallets(config, clock, accounts, nonces)
     commitments = Commitments()
-    modes = _login_modes(parts, records, commitments, Proven(accounts, devices))
+    client_secrets = ClientSecrets(records)
+    modes = _login_modes(parts, records, commitments, Proven(accounts, devices), client_secrets)
     proofs = LoginProofs(modes, commitments, clock.monotonic_ms)
     instrument = IdentityInstrument(config, clock, proofs, accounts, devices, sessions, wallets)
     authorizer = Authorizer(config, clock, devices, sessions)
@@ -71,12 +73,8 @@ def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
     update = WalletUpdateService(wallet_calls, wallet_records, wallets, clock, parts.second_opinion)
     changes = AccountChanges(accounts, devices, clock, config.limits)
     account = AccountService(clock, authorizer, accounts, changes, proofs, nonces)
-    rotation = Rotation(parts.deployment, parts.secrets, accounts, ports.store, clock.now_s)
-    admin = AdminService(config, clock, nonces, rotation)
     return {
-        "/rpc/IdentityInstrumentAdmin/RotateCipherKey": admin.rotate_cipher_key,
-        "/rpc/IdentityInstrumentAdmin/RefreshEncryptedData": admin.refresh_encrypted_data,
-        "/rpc/IdentityInstrumentAdmin/CleanupUnusedCipherKeys": admin.cleanup_unused_cipher_keys,
+        **_admin_methods(parts, accounts, nonces, client_secrets),
         "/rpc/IdentityInstrument/CommitVerifier": instrument.commit_verifier,
         "/rpc/IdentityInstrument/CompleteAuth": instrument.complete_auth,
         "/rpc/IdentityInstrument/Sign": instrument.sign,
@@ -109,12 +107,27 @@ def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
     }
 
 
-def _login_modes(parts: Parts, records: Records, commitments: Commitments, proven: Proven) -> Mapping[str, LoginMode]:
+def _admin_methods(
+    parts: Parts, accounts: Accounts, nonces: Nonces, client_secrets: ClientSecrets
+) -> Mapping[str, SignedMethod]:
+    rotation = Rotation(parts.deployment, parts.secrets, accounts, parts.ports.store, parts.clock.now_s)
+    admin = AdminService(parts.config, parts.clock, nonces, rotation, client_secrets)
+    return {
+        "/rpc/IdentityInstrumentAdmin/RotateCipherKey": admin.rotate_cipher_key,
+        "/rpc/IdentityInstrumentAdmin/RefreshEncryptedData": admin.refresh_encrypted_data,
+        "/rpc/IdentityInstrumentAdmin/CleanupUnusedCipherKeys": admin.cleanup_unused_cipher_keys,
+        "/rpc/IdentityInstrumentAdmin/SetClientSecret": admin.set_client_secret,
+    }
+
+
+def _login_modes(
+    parts: Parts, records: Records, commitments: Commitments, proven: Proven, secrets: ClientSecrets
+) -> Mapping[str, LoginMode]:
     config, ports, clock = parts.config, parts.ports, parts.clock
     random = ports.entropy.random
     providers = client_context(config.tls_roots.identity_providers)
     proofs = OidcProofs(clock, records, KeySets(ports.egress, providers, clock.monotonic_ms))
-    codes = CodeLogins(clock, commitments, proven, TokenEndpoint(ports.egress, providers), proofs)
+    codes = CodeLogins(clock, commitments, proven, secrets, TokenEndpoint(ports.egress, providers), proofs)
     budget = CodeBudget(records, config.limits.otp_digit_codes_per_day)
     return {
         otp_mode.MODE: OtpMode(config.limits, clock, commitments, proven, budget, ports.mailer, random),

@@ -91,8 +91,13 @@ class OidcClient(Measured, frozen=True, kw_only=True):
     token_endpoint: str = ""
     """The one URL to which codes and the client secret are sent."""
     client_authentication: Literal["none", "client_secret_post", "client_secret_basic"] = "none"
-    client_secret: ClientSecret | None = None
-    """Readable for whoever has the image."""
+    client_secret: ClientSecret | Literal["provisioned"] | None = None
+    """`provisioned`: an administrator gives it to the running enclave, sealed; or here, for whoever has the image."""
+
+    @property
+    def takes_secret(self) -> bool:
+        """Whether an administrator provisions the client's secret."""
+        return isinstance(self.client_secret, str)
 
 
 def validate_client(client: OidcClient) -> None:
@@ -107,7 +112,7 @@ def validate_client(client: OidcClient) -> None:
         host_and_port(client.token_endpoint)
     if (client.client_secret is None) != (client.client_authentication == "none"):
         raise BootError("config-oidc", "a client secret and a way to send it belong together")
-    if client.client_secret is not None:
+    if isinstance(client.client_secret, ClientSecret):
         validate_secret(client.client_secret)
 
 

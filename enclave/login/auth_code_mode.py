@@ -17,7 +17,7 @@ from enclave.clock import TrustedClock
 from enclave.config import OidcClient, Scope
 from enclave.errors import Refusal
 from enclave.identity import Identity
-from enclave.login.client_secrets import client_proof
+from enclave.login.client_secrets import ClientSecrets
 from enclave.login.commitments import Commitment, CommitmentKey, Commitments
 from enclave.login.id_token import token_handle
 from enclave.login.modes import LoginRequest, LoginStarted
@@ -39,6 +39,7 @@ class CodeLogins:
     clock: TrustedClock
     commitments: Commitments
     proven: Proven
+    secrets: ClientSecrets
     endpoint: TokenEndpoint
     proofs: OidcProofs
 
@@ -67,7 +68,7 @@ class CodeLogins:
     async def prove(self, commitment: Commitment, code: str, scope: Scope) -> Identity:
         """The identity behind `code`, by way of the provider's token endpoint."""
         client, redirect_uri = self.client(scope, commitment)
-        proof = client_proof(client, self.clock.now_s())
+        proof = await self.secrets.prove(scope.scope, client, self.clock.now_s())
         token = await self.endpoint.redeem(client, proof, code, redirect_uri, commitment.code_verifier)
         return await self.proofs.prove(token, client, scope.scope, commitment.key.auth_key)
 

@@ -1,4 +1,5 @@
-"""IdentityInstrumentAdmin/*: rotation of holder keys, in the published shapes, by keys that the image names.
+"""IdentityInstrumentAdmin/*: rotation of holder keys in the published shapes, and client secrets, by keys that the
+image names.
 
 The original took these calls from anybody (identity-instrument.md 8, defect 19). Here each is a signed envelope whose
 `params` are the published arguments and the members that bind the call: method, deployment, nonce, expiry. The nonce is
@@ -12,6 +13,8 @@ from enclave import log
 from enclave.clock import TrustedClock
 from enclave.config import AdminKey, Config
 from enclave.errors import Refusal
+from enclave.login.client_secrets import ClientSecrets
+from enclave.login.issuers import find_client
 from enclave.nonces import Nonces
 from enclave.rotation import Rotation
 from enclave.rpc import params
@@ -26,13 +29,16 @@ _NOT_SHARDED: Final = ("AuthCommitments", "AuthKeys")
 
 
 class AdminService:
-    """The three methods."""
+    """The three published methods, and ours."""
 
-    def __init__(self, config: Config, clock: TrustedClock, nonces: Nonces, rotation: Rotation) -> None:
+    def __init__(
+        self, config: Config, clock: TrustedClock, nonces: Nonces, rotation: Rotation, secrets: ClientSecrets
+    ) -> None:
         self._config = config
         self._clock = clock
         self._nonces = nonces
         self._rotation = rotation
+        self._secrets = secrets
 
     async def rotate_cipher_key(self, call: SignedCall) -> dict[str, Any]:
         """A new generation in the place of `keyRef`, a generation's number. Result `{}`."""
@@ -60,6 +66,22 @@ class AdminService:
             return {"deleted": await self._rotation.cleanup()}
 
         return await self._audited(call, set(), cleanup)
+
+    async def set_client_secret(self, call: SignedCall) -> dict[str, Any]:
+        """Keep `secret` of the client that `scope`, `issuer` and `audience` name; only sealed past the host."""
+
+        async def provision() -> dict[str, Any]:
+            if not call.sealed:
+                raise Refusal(errors.INVALID_REQUEST, "a secret comes through the sealed channel only")
+            scope = params.scope(call, self._config)
+            issuer, audience = params.text(call.params, "issuer"), params.text(call.params, "audience")
+            client = find_client(scope.oidc, issuer, audience)
+            if client is None or not client.takes_secret:
+                params.invalid("no client of that name takes a secret")
+            await self._secrets.provision(scope.scope, client, params.client_secret(call.params))
+            return {}
+
+        return await self._audited(call, {"scope", "issuer", "audience", "secret"}, provision)
 
     async def _audited(
         self, call: SignedCall, members: set[str], act: Callable[[], Awaitable[dict[str, Any]]]

@@ -7,9 +7,12 @@ INVALID_REQUEST "invalid params: …".
 import re
 from typing import Any, Final, NoReturn
 
+import msgspec
+
 from enclave.auth_key import Key, parse_key
-from enclave.config import Config, Scope
-from enclave.errors import Refusal
+from enclave.config import ClientSecret, Config, Scope
+from enclave.config.oidc import validate_secret
+from enclave.errors import BootError, Refusal
 from enclave.identity import KINDS, IdentityKind
 from enclave.login.proofs import LoginAnswer
 from enclave.rpc.envelope import SignedCall
@@ -159,6 +162,16 @@ def scope(call: SignedCall, config: Config) -> Scope:
     if found is None:
         raise Refusal(errors.INVALID_REQUEST, "scope is not served")
     return found
+
+
+def client_secret(params: dict[str, Any]) -> ClientSecret:
+    """The `secret` member: `{"value": …}` or `{"generate_jwt": …}`, as the configuration has it."""
+    try:
+        secret = msgspec.convert(params.get("secret"), ClientSecret)
+        validate_secret(secret)
+    except (msgspec.ValidationError, BootError):  # their texts could show a part of it
+        invalid("invalid secret")
+    return secret
 
 
 def login_scope(call: SignedCall, config: Config) -> Scope:

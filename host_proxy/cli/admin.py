@@ -1,4 +1,4 @@
-"""`chancery admin`: make an administrator's key, and rotate the keys of the share holders with it."""
+"""`chancery admin`: make an administrator's key, rotate the keys of the share holders, provision client secrets."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ KeyRef = Annotated[str, typer.Argument(help="The number of a generation, such as
 
 def register(app: typer.Typer) -> None:
     """Adds the group of commands."""
-    group = typer.Typer(no_args_is_help=True, help="Rotate the keys of the share holders.")
+    group = typer.Typer(no_args_is_help=True, help="Rotate the keys of the share holders; provision client secrets.")
     for command in (key, rotate, refresh, cleanup):
         group.command(command.__name__)(command)
+    group.command("client-secret")(client_secret)
     app.add_typer(group, name="admin")
 
 
@@ -86,14 +87,39 @@ def cleanup(
     typer.echo(f"retired {retired}; now the holders can take them out of their key policies")
 
 
+def client_secret(
+    context: typer.Context,
+    secret: Annotated[
+        Path, typer.Argument(help='A file: {"value": "…"} or {"generate_jwt": {…}}.', show_default=False)
+    ],
+    file: KeyFile,
+    deployment: Deployment,
+    scope: Annotated[str, typer.Option("--scope", help="The tenant, such as @123.", show_default=False)],
+    issuer: Annotated[str, typer.Option("--issuer", help="As the configuration has it.", show_default=False)],
+    audience: Annotated[str, typer.Option("--audience", help="The client id.", show_default=False)],
+    url: Url = user.DEFAULT_URL,
+    policy: user.PolicyFile = None,
+) -> None:
+    """Give the enclave the secret of an OpenID application, sealed past the host, in place of an earlier one."""
+    try:
+        value = json.loads(secret.read_bytes())
+    except (OSError, ValueError):
+        leave(ExitCode.USAGE, f"{secret} does not hold a secret")
+    with _admin(context, url, deployment, file, policy) as admin:
+        admin.set_client_secret(scope, issuer, audience, value)
+    typer.echo(f"{audience} at {issuer} has a secret")
+
+
 @contextmanager
 def _admin(context: typer.Context, url: str, deployment: str, file: Path, policy: Path | None) -> Iterator[Admin]:
+    from attestation.client import SealedTransport, Service
     from host_proxy.client.admin import Admin
     from host_proxy.client.api import Api
     from host_proxy.client.errors import ClientError
 
     roots, image = context.obj.trust_roots, user.image_policy(policy)
-    api = Api(url, _load(file), scope="", origin="", roots=roots, image=image)
+    sealed = SealedTransport(Service(url=url, image=image, roots=tuple(roots)))
+    api = Api(url, _load(file), scope="", origin="", roots=roots, image=image, transport=sealed)
     try:
         yield Admin(api, deployment)
     except ClientError as error:

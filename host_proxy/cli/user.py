@@ -73,15 +73,9 @@ def acting(context: typer.Context, home: Path | None, profile: Profile, policy: 
     except (OSError, ValueError) as error:
         leave(ExitCode.CONFIGURATION, f"the device key in {folder} cannot be used: {error}")
     roots, image = context.obj.trust_roots, image_policy(policy)
-    api = Api(
-        profile.url,
-        device,
-        scope=profile.scope,
-        origin=profile.origin,
-        roots=roots,
-        image=image,
-        transport=SealedTransport(Service(url=profile.url, image=image, roots=tuple(roots))),
-    )
+    sealed = SealedTransport(Service(url=profile.url, image=image, roots=tuple(roots)))
+    scope, origin = profile.scope, profile.origin
+    api = Api(profile.url, device, scope=scope, origin=origin, roots=roots, image=image, transport=sealed)
     try:
         yield User(folder, profile, api, Flows(api, profile.scope))
     except ClientError as error:

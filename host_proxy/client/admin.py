@@ -1,4 +1,4 @@
-"""The administrator's side: rotation of holder keys, in calls that a key of the measured configuration signs."""
+"""The administrator's side: holder keys and client secrets, in calls that a key of the measured configuration signs."""
 
 import time
 from typing import Any, Final
@@ -27,6 +27,10 @@ class Admin:
     def cleanup(self) -> int:
         """Retire generations that nothing lies under; how many."""
         return int(self._ask("CleanupUnusedCipherKeys")["deleted"])
+
+    def set_client_secret(self, scope: str, issuer: str, audience: str, secret: Any) -> None:
+        """Provision the secret of an OpenID application; the enclave takes it over a sealed `Api` only."""
+        self._ask("SetClientSecret", scope=scope, issuer=issuer, audience=audience, secret=secret)
 
     def _ask(self, method: str, **members: Any) -> dict[str, Any]:
         now_ms = time.time_ns() // 1_000_000

@@ -4,7 +4,7 @@ import contextlib
 import html
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -23,10 +23,16 @@ REDIRECT = settings.REDIRECT_URI
 PUBLIC, WEB, TEAM = settings.CLIENT_ID, settings.WEB_CLIENT_ID, settings.TEAM_CLIENT_ID
 
 
-def oidc_clients(**changes: Any) -> list[dict[str, Any]]:
-    """The simulator's applications, at the issuer of these tests; `changes` replace members of each."""
+def oidc_clients(*, provisioned: bool = False, **changes: Any) -> list[dict[str, Any]]:
+    """The simulator's applications, at the issuer of these tests; `changes` replace members of each, and with
+    `provisioned` none has its secret in the configuration.
+    """
     text = json.dumps(settings.oidc_clients()).replace(settings.ISSUER, ISSUER)
-    return [client | changes for client in json.loads(text)]
+    clients = [client | changes for client in json.loads(text)]
+    return [
+        client | {"client_secret": "provisioned"} if provisioned and "client_secret" in client else client
+        for client in clients
+    ]
 
 
 def scopes(of_scope: Mapping[str, Any], **changes: Any) -> list[dict[str, Any]]:
@@ -58,10 +64,10 @@ class CodeWorld:
 
 @contextlib.asynccontextmanager
 async def code_world(
-    folder: Path, *, of_scope: Mapping[str, Any] = MappingProxyType({}), **changes: Any
+    folder: Path, *, of_scope: Mapping[str, Any] = MappingProxyType({}), admins: Sequence[Any] = (), **changes: Any
 ) -> AsyncIterator[CodeWorld]:
     """`changes` replace members of every OpenID client of the configuration, `of_scope` of every scope."""
-    world = World(folder, scopes=scopes(of_scope, **changes))
+    world = World(folder, scopes=scopes(of_scope, **changes), admins=list(admins))
     await world.boot()
     provider = IdentityProvider(ISSUER, settings.registered_clients(), now_s=lambda: world.clock.wall_ms() // 1000)
     posted: list[tuple[dict[str, str], dict[str, str]]] = []

@@ -148,7 +148,7 @@ def team_client() -> OidcClient:
 def test_generated_secret_passes_a_provider_that_checks_every_claim() -> None:
     registered = settings.registered_clients()[2]
     client = team_client()
-    assert client.client_secret is not None
+    assert isinstance(client.client_secret, ClientSecret)
     text = secret_text(client.client_secret, 1_700_000_000)
     verify_client(registered, text, settings.ISSUER, 1_700_000_000)
     verify_client(registered, text, settings.ISSUER, 1_700_000_299)
@@ -188,7 +188,8 @@ def test_basic_credentials_are_form_encoded_first() -> None:
         client_authentication="client_secret_basic",
         client_secret=ClientSecret(value="p%: +"),
     )
-    header = client_proof(client, 0).headers["Authorization"].removeprefix("Basic ")
+    assert isinstance(client.client_secret, ClientSecret)
+    header = client_proof(client, client.client_secret, 0).headers["Authorization"].removeprefix("Basic ")
     assert base64.b64decode(header) == b"a%3Ab:p%25%3A+%2B"
 
 
