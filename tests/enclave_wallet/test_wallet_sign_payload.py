@@ -1,8 +1,13 @@
 """Signing payloads: decoded in the enclave, judged by the contracts' rules, ready to be merged with the guard's."""
 
+import base64
+import hashlib
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from eth_account.messages import encode_defunct, encode_typed_data
 
 from evm.address import checksum
@@ -10,6 +15,9 @@ from evm.keccak import keccak256
 from evm.wallet.deploy import parse_erc6492
 from evm.wallet.operation_hash import Operation
 from evm.wallet.packed_calls import parse_packed_calls
+from evm.wallet.passkeys.public_key import PasskeyPublicKey
+from evm.wallet.passkeys.signature import encode_passkey_signature, passkey_signature
+from evm.wallet.passkeys.verifying import P256_ORDER
 from evm.wallet.payload import DigestPayload
 from evm.wallet.payload_json import parse_payload
 from tests.appliance import World
@@ -187,7 +195,11 @@ async def test_bare_digest_is_no_member(user: SmartUser) -> None:
     assert error.code == 7200
 
 
-async def test_signatures_of_others_are_checked_before_anything_is_signed(user: SmartUser) -> None:
+async def test_signatures_of_others_are_checked_before_anything_is_signed(
+    user: SmartUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed: list[object] = []
+    monkeypatch.setattr("enclave.curve.sign", lambda *arguments: signed.append(arguments))
     other = user.operation(calls(call(), nonce="9"))
     refusals = (
         (handed_over(GUARD, other.digest), "wallet-leaf-signature"),
@@ -204,6 +216,7 @@ async def test_signatures_of_others_are_checked_before_anything_is_signed(user: 
         assert (await refused(user.sign_payload(PAYLOAD, signatures=[signature]))).cause == cause
     many = [handed_over(GUARD, user.operation(PAYLOAD).digest)] * 17
     assert (await refused(user.sign_payload(PAYLOAD, signatures=many))).cause == "wallet-cosigners"
+    assert signed == []
 
 
 async def test_device_and_login_are_enough_without_the_guard_as_in_the_kit(user: SmartUser) -> None:
@@ -274,3 +287,38 @@ async def test_rights_that_are_not_named_are_not_granted(pki_folder: Any, right:
             assert await user.ask(**asks[other])
     finally:
         await world.stop()
+
+
+async def test_passkey_signs_beside_login_and_guard(world: World) -> None:
+    owner = await SmartUser.logged_in(world)
+    key = ec.derive_private_key(7, ec.SECP256R1())
+    point = key.public_key().public_numbers()
+    x, y = (number.to_bytes(32, "big") for number in (point.x, point.y))
+    passkey = {"requireUserVerification": True, "x": "0x" + x.hex(), "y": "0x" + y.hex()}
+    owner.created = await owner.ask("Create", device=checksum(address_of(DEVICE)), passkey=passkey)
+    root = PasskeyPublicKey(x, y, True).root
+
+    def assertion(digest: bytes) -> dict[str, Any]:
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        client_data = f'{{"type":"webauthn.get","challenge":"{challenge}"}}'.encode()
+        data = bytes(32) + b"\x05" + bytes(4)
+        r, s = decode_dss_signature(key.sign(data + hashlib.sha256(client_data).digest(), ec.ECDSA(SHA256())))
+        parts = (number.to_bytes(32, "big") for number in (r, min(s, P256_ORDER - s)))
+        found = encode_passkey_signature(passkey_signature(PasskeyPublicKey(x, y, True), data, client_data, *parts))
+        module = "0x0000000000005204F3711851EAD52CC9c241499a"
+        signature = {"type": "sapient_compact", "address": module, "data": "0x" + found.hex()}
+        return {"imageHash": "0x" + root.hex(), "signature": signature}
+
+    digest = owner.operation(PAYLOAD).digest
+    answer = await owner.sign_payload(PAYLOAD, signatures=[assertion(digest), handed_over(GUARD, digest)])
+    assert answer["complete"] is True
+    # Login and passkey together count one person.
+    assert (await owner.sign_payload(PAYLOAD, signatures=[assertion(digest)]))["weight"] == 1
+    error = await refused(owner.sign_payload(PAYLOAD, signatures=[assertion(bytes(32))]))
+    assert error.cause == "wallet-passkey-challenge (InvalidPasskeySignature)"
+
+
+async def test_consent_of_a_signer_is_text_and_read_as_such(user: SmartUser) -> None:
+    consent = '{"action":"consent-to-be-part-of-wallet","wallet":"0x00","signer":"0x00","timestamp":1}'
+    answer = await user.sign_payload({"type": "message", "message": "0x" + consent.encode().hex()}, 0)
+    assert answer["understood"]["text"] == consent
