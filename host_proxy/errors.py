@@ -60,5 +60,9 @@ class LaunchError(HostError):
     """The enclave could not be started or asked about (`launch-…`, `nitro-cli-…`)."""
 
 
+class RelayFault(HostError):
+    """An operation was not taken, or somebody who is asked for it cannot be reached (`relay-…`)."""
+
+
 class ConfigError(HostError):
     """The host's configuration file is refused (`config-…`); the detail names the field."""
