@@ -8,13 +8,15 @@ import asyncio
 import json
 import shutil
 import subprocess
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.appliance import AUDIENCE, ISSUER, PCRS, SCOPE
-from tests.instrument_wire.wire import Wire
+from tests.enclave_login.code_flow import REDIRECT, TEAM, WEB, code_world
+from tests.instrument_wire.wire import Wire, over_http
 
 FOLDER = Path(__file__).parent / "node"
 PUBLISHED = "@0xsequence/identity-instrument@3.0.10"
@@ -45,46 +47,65 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-class Journey:
-    """The program under Node, and the mailbox and identity provider that it asks for what a person would fetch."""
-
-    def __init__(self, folder: Path, wire: Wire) -> None:
-        self._folder = folder
-        self._wire = wire
-
-    async def run(self, **facts: Any) -> dict[str, Any]:
-        given = {"url": self._wire.url, "scope": SCOPE, "issuer": ISSUER, "audience": AUDIENCE, "pcr0": PCRS[0].hex()}
-        process = await asyncio.create_subprocess_exec(
-            "node", "journey.mjs", json.dumps(given | facts), cwd=self._folder,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        outcome: dict[str, Any] = {}
-        assert process.stdin is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        async with asyncio.timeout(_JOURNEY_S):
-            async for line in process.stdout:
-                said = json.loads(line)
-                if "ask" not in said:
-                    outcome = said
-                    continue
-                process.stdin.write(json.dumps(self._fetch(said["ask"])).encode() + b"\n")
-            complaint = (await process.stderr.read()).decode()
-            assert await process.wait() == 0, complaint
-        return outcome
-
-    def _fetch(self, what: str) -> str:
-        if what == "code":
-            return self._wire.world.mailer.last_code()
-        return self._wire.provider.issue_token("subject", AUDIENCE)
+Fetch = Callable[[dict[str, Any]], Awaitable[str]]
 
 
-@pytest.mark.parametrize("library", ["described", "published"])
-async def test_client_logs_in_signs_and_understands_refusals(wire: Wire, installed: Path, library: str) -> None:
-    if library == "published" and (complaint := npm(installed, "install", "--no-save", PUBLISHED)):
+async def journey(folder: Path, program: str, facts: dict[str, Any], fetch: Fetch) -> dict[str, Any]:
+    """Run a program under Node; `fetch` gets what it asks for. What it tells in the end."""
+    process = await asyncio.create_subprocess_exec(
+        "node", program, json.dumps(facts), cwd=folder,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    outcome: dict[str, Any] = {}
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    async with asyncio.timeout(_JOURNEY_S):
+        async for line in process.stdout:
+            said = json.loads(line)
+            if "ask" in said:
+                process.stdin.write(json.dumps(await fetch(said)).encode() + b"\n")
+            else:
+                outcome = said
+        complaint = (await process.stderr.read()).decode()
+        assert await process.wait() == 0, complaint
+    return outcome
+
+
+@pytest.fixture(params=["described", "published"])
+def library(installed: Path, request: pytest.FixtureRequest) -> str:
+    """Which client the program uses."""
+    name: str = request.param
+    if name == "published" and (complaint := npm(installed, "install", "--no-save", PUBLISHED)):
         pytest.skip(f"the package registry does not serve {PUBLISHED}: {complaint[:200]}")
-    outcome = await Journey(installed, wire).run(library=library, email="Ada.Lovelace@Example.com")
+    return name
+
+
+async def test_client_logs_in_signs_and_understands_refusals(wire: Wire, installed: Path, library: str) -> None:
+    async def fetch(asked: dict[str, Any]) -> str:
+        if asked["ask"] == "code":
+            return wire.world.mailer.last_code()
+        return wire.provider.issue_token("subject", AUDIENCE)
+
+    facts = {"library": library, "url": wire.url, "scope": SCOPE, "issuer": ISSUER, "audience": AUDIENCE}
+    facts |= {"pcr0": PCRS[0].hex(), "email": "Ada.Lovelace@Example.com"}
+    outcome = await journey(installed, "journey.mjs", facts, fetch)
     first, second, by_token = outcome["signers"]
     assert first == second != by_token
     assert outcome["codes"] == [7003, 7003, 7003, 7005, 7200, 7202]
     assert outcome["attested"] == 16
+
+
+async def test_client_logs_in_by_authorization_code(pki_folder: Path, installed: Path, library: str) -> None:
+    async with code_world(pki_folder) as coded, over_http(coded.world) as http:
+
+        async def fetch(asked: dict[str, Any]) -> str:
+            return await coded.code(asked["client"], asked.get("challenge", ""))
+
+        facts = {"library": library, "url": str(http.base_url), "scope": SCOPE, "issuer": ISSUER}
+        facts |= {"web": WEB, "team": TEAM, "redirect": REDIRECT}
+        outcome = await journey(installed, "codes.mjs", facts, fetch)
+    google, again, elsewhere, apple, apple_again = outcome["signers"]
+    assert google == again == elsewhere
+    assert apple == apple_again
+    assert outcome["hints"] == ["", "alice", ""], "shown to the key that proved it"

@@ -99,22 +99,31 @@ async def running(folder: Path, *, scope: str | None = None, **changes: Any) -> 
         [RegisteredClient(AUDIENCE, ("http://localhost:8080/callback",))],
         now_s=lambda: world.clock.wall_ms() // 1000,
     )
+    context = _tls_authority().issue("idp.example.test").server_context()
+    async with await provider.serve("127.0.0.1", 0, context) as served:
+        world.egress = LoopbackEgress({("idp.example.test", 443): served.port})
+        await world.boot()
+        try:
+            async with over_http(world, scope) as http:
+                yield Wire(world, provider, http)
+        finally:
+            await world.stop()
+
+
+@asynccontextmanager
+async def over_http(world: World, scope: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """A host proxy in front of a booted enclave, and a client of it."""
+
+    async def answer(_: int, request: Request) -> Response:
+        return await world.enclave.answer(request)
+
     with tempfile.TemporaryDirectory(prefix="ch") as name:
-        served = await provider.serve("127.0.0.1", 0, _tls_authority().issue("idp.example.test").server_context())
-        async with served:
-            world.egress = LoopbackEgress({("idp.example.test", 443): served.port})
-            await world.boot()
-
-            async def answer(_: int, request: Request) -> Response:
-                return await world.enclave.answer(request)
-
-            guest = await Guest(Path(name) / "vm", answer=answer).start()
-            try:
-                async with _host(Path(name), guest, scope) as http:
-                    yield Wire(world, provider, http)
-            finally:
-                await guest.stop()
-                await world.stop()
+        guest = await Guest(Path(name) / "vm", answer=answer).start()
+        try:
+            async with _host(Path(name), guest, scope) as http:
+                yield http
+        finally:
+            await guest.stop()
 
 
 @asynccontextmanager
@@ -144,4 +153,4 @@ async def _serves(host: Host) -> bool:
     return (await host.health()).serving
 
 
-__all__ = ["INSTRUMENT", "SCOPE", "Answer", "Wire", "running"]
+__all__ = ["INSTRUMENT", "SCOPE", "Answer", "Wire", "over_http", "running"]

@@ -1,20 +1,13 @@
-// Logs in, signs and fails as a wallet does. Facts come as JSON in the first argument; a mailed code is asked for on
-// standard output and read from standard input; the outcome is one JSON line.
+// Logs in by mail and by ID token, signs and fails as a wallet does. Facts come as JSON in the first argument.
 
 import './browser.mjs'
 import assert from 'node:assert/strict'
-import { createInterface } from 'node:readline'
 import { createAttestationVerifyingFetch, SignedAttestation } from '@0xsequence/tee-verifier'
 import { Bytes, Hash, Secp256k1, Signature } from 'ox'
+import { ask, tell } from './asking.mjs'
 import { deviceKey, library } from './instrument.mjs'
 
 const facts = JSON.parse(process.argv[2])
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
-
-const ask = async (what) => {
-  console.log(JSON.stringify({ ask: what }))
-  return JSON.parse((await lines.next()).value)
-}
 
 const attested = []
 const fetchAndKeep = async (input, init) => {
@@ -94,5 +87,4 @@ const strict = new IdentityInstrument(facts.url, facts.scope, verifying)
 const error = await strict.commitVerifier(first, typed).then(() => assert.fail('a foreign root passed'), (error) => error)
 assert.match(`${error.message} ${error.cause ?? ''}`, /Invalid root certificate fingerprint: [0-9a-f]{64}/)
 
-console.log(JSON.stringify(outcome))
-process.exit(0)
+tell(outcome)
