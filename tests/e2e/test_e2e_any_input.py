@@ -212,7 +212,7 @@ def test_other_methods_are_refused(site: Site, method: str) -> None:
         reply = site.send(path, b"", method=method)
         assert reply.status in (400, 405)
         if method != "HEAD":
-            assert reply.code in (-3, -4)
+            assert reply.code in (-3, -4, 7200), "the published wire judges the envelope before the method"
 
 
 PATHS_OF_STRANGERS = [

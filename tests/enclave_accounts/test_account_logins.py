@@ -1,10 +1,14 @@
 """Linking and unlinking: several identities, one wallet, and no way in that its owner has closed."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from protocol import limits
-from tests.appliance import Client, World, commit_params, complete_params, otp_answer
-from tests.enclave_accounts.people import ADA, EVE, FRESH_S, WORK, Person, code_of, refused
+from enclave.errors import Refusal
+from protocol import errors, limits
+from tests.appliance import OTHER_SCOPE, SCOPE, Client, World, commit_params, complete_params, otp_answer
+from tests.enclave_accounts.people import ADA, EVE, FRESH_S, WORK, Person, accounts_of, code_of, refused
 
 
 async def linked(world: World) -> tuple[Person, Person, str]:
@@ -41,6 +45,22 @@ async def test_a_linked_login_outlives_a_restart(world: World) -> None:
     again = Person(world)
     assert await again.log_in(WORK) == signer
     await again.sign()
+
+
+async def test_a_session_of_another_scope_opens_nothing(world: World) -> None:
+    """Its subject is salted for the scope already; the scope is compared all the same."""
+    phone = Person(world)
+    account = await accounts_of(world).find_by_address(SCOPE, await phone.log_in(ADA))
+    subject = account.subject(account.founder)
+    for scope, opens in ((SCOPE, True), (OTHER_SCOPE, False)):
+        session = SimpleNamespace(scope=scope, identity_hash=subject)
+        opening = accounts_of(world).open_wallet(session, account)
+        if opens:
+            (await opening).wipe()
+            continue
+        with pytest.raises(Refusal) as caught:
+            await opening
+        assert caught.value.error is errors.SESSION_MISMATCH
 
 
 async def test_linking_twice_changes_nothing(world: World) -> None:
@@ -136,6 +156,27 @@ async def test_unlinking_ends_what_the_login_s_devices_hold_and_leaves_the_other
     sign_message = laptop.client.own("/rpc/Signer/SignMessage", session=session, message={"text": "x"})
     assert await code_of(sign_message) == 7202
     assert await code_of(laptop.client.session()) == 7202
+    await phone.sign(signer)
+
+
+async def test_a_login_that_is_unlinked_while_it_comes_in_is_worth_nothing(world: World, monkeypatch: Any) -> None:
+    """The account was found for it, then its owner took it off, then the device was enrolled."""
+    phone, _, signer = await linked(world)
+    accounts = accounts_of(world)
+    add_device, taken_off = accounts.add_device, []
+
+    async def overtaken(account: Any, device: str, evict: Any) -> Any:
+        if not taken_off:
+            taken_off.append(await phone.account("Unlink", login=f"Email:{WORK}"))
+        return await add_device(account, device, evict)
+
+    monkeypatch.setattr(accounts, "add_device", overtaken)
+    late = Person(world)
+    await late.log_in(WORK)
+    assert taken_off
+    calls = [late.client.session(), late.account("Get"), late.account("Freeze"), late.account("RemoveDevices")]
+    assert [await code_of(call) for call in calls] == [7202] * len(calls)
+    assert await code_of(late.sign(signer)) == 7304
     await phone.sign(signer)
 
 
