@@ -216,10 +216,8 @@ class Accounts:
         return renewed
 
     def _remember(self, account: Account) -> Account:
-        known = self._cache.get(account.key.id)
-        if known is not None and known.version > account.version:
-            return known
-        self._cache.put(account.key.id, account)
+        if self._records.is_latest(account.key, account.version):  # it may have been overtaken while it was on its way
+            self._cache.put(account.key.id, account)
         return account
 
     def _key(self, scope: str, address: str) -> RecordKey:

@@ -112,6 +112,10 @@ class Records:
         """Trusted time in seconds. `Refusal` CLOCK_UNTRUSTED."""
         return self._now_ms() // 1000
 
+    def is_latest(self, key: RecordKey, version: int) -> bool:
+        """Whether this boot has seen nothing newer of a record."""
+        return version >= self._seen.floor(key.id)
+
     def next_version(self, expected: int) -> int:
         """The version of a write that replaces version `expected` (0: none). `Refusal` CLOCK_UNTRUSTED."""
         return max(expected + 1, self._now_ms())

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from enclave.errors import StoreError
 from protocol.services import Write
-from tests.appliance import World
+from tests.appliance import MemoryStore, World
 from tests.enclave_accounts.people import ADA, DELAY_S, WORK, Person, code_of, refused
 
 TRANSACTION = {"type": "0x2", "chainId": "0x1", "nonce": "0x0", "gas": "0x5208", "to": "0x" + "11" * 20}
@@ -65,6 +66,32 @@ async def test_a_freeze_that_lands_while_a_nonce_is_being_spent_counts(world: Wo
     monkeypatch.setattr(world.store, "put", freezing)
     assert await code_of(laptop.sign()) == 7330
     assert frozen[1]["state"] == "frozen"
+
+
+async def test_a_login_that_overlaps_a_freeze_does_not_bring_back_the_account_from_before(
+    world: World, monkeypatch: Any
+) -> None:
+    """The login has read the account; then it is frozen, and something else fails to be written; then it goes on."""
+    phone, laptop = await two_devices(world)
+    renew, frozen = world.enclave._shards.renew, []
+
+    async def overtaken(*arguments: Any) -> Any:
+        if not frozen:
+            frozen.append(await phone.account("Freeze"))
+            put, world.store.put = world.store.put, failing  # type: ignore[method-assign]
+            assert await code_of(phone.account("RemoveDevices")) == 7102
+            world.store.put = put  # type: ignore[method-assign]
+        return await renew(*arguments)
+
+    async def failing(writes: list[Write]) -> None:
+        if writes[0].key.table == "account":
+            raise StoreError("store-unreachable")
+        await MemoryStore.put(world.store, writes)
+
+    monkeypatch.setattr(world.enclave._shards, "renew", overtaken)
+    await laptop.log_in(ADA)
+    assert frozen
+    assert await code_of(laptop.sign()) == 7330
 
 
 async def test_a_freeze_outlives_a_restart(world: World) -> None:
