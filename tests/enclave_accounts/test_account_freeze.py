@@ -7,7 +7,7 @@ import pytest
 from enclave.errors import StoreError
 from protocol.services import Write
 from tests.appliance import MemoryStore, World
-from tests.enclave_accounts.people import ADA, DELAY_S, WORK, Person, code_of, refused
+from tests.enclave_accounts.people import ADA, DELAY_S, SCOPE, WORK, Person, accounts_of, code_of, refused
 
 TRANSACTION = {"type": "0x2", "chainId": "0x1", "nonce": "0x0", "gas": "0x5208", "to": "0x" + "11" * 20}
 TRANSACTION |= {"value": "0x1", "maxFeePerGas": "0x1", "maxPriorityFeePerGas": "0x1", "data": "0x"}
@@ -91,6 +91,25 @@ async def test_a_login_that_overlaps_a_freeze_does_not_bring_back_the_account_fr
     monkeypatch.setattr(world.enclave._shards, "renew", overtaken)
     await laptop.log_in(ADA)
     assert frozen
+    assert await code_of(laptop.sign()) == 7330
+
+
+async def test_a_freeze_whose_write_was_not_acknowledged_counts_if_it_happened(world: World, monkeypatch: Any) -> None:
+    """Meanwhile somebody has read the account as it was before."""
+    phone, laptop = await two_devices(world)
+    put, accounts = world.store.put, accounts_of(world)
+    key = (await accounts.find_by_address(SCOPE, phone.signer)).key
+
+    async def lost(writes: list[Write]) -> None:
+        if writes[0].key.table == "account":
+            await accounts.load(key)
+            await put(writes)
+            raise StoreError("store-unreachable")
+        await put(writes)
+
+    monkeypatch.setattr(world.store, "put", lost)
+    assert await code_of(phone.account("Freeze")) == 7102
+    monkeypatch.undo()
     assert await code_of(laptop.sign()) == 7330
 
 
