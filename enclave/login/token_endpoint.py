@@ -53,7 +53,7 @@ class TokenEndpoint:
             response = await self._post(client, proof.headers, form)
         except EgressError as error:
             raise Refusal(IDENTITY_PROVIDER_ERROR, error.code) from None
-        return _read_id_token(response)
+        return read_id_token(response)
 
     async def _post(self, client: OidcClient, headers: dict[str, str], form: dict[str, str]) -> HttpResponse:
         url = parse_https_url(client.token_endpoint)
@@ -73,7 +73,8 @@ class TokenEndpoint:
         )
 
 
-def _read_id_token(response: HttpResponse) -> str:
+def read_id_token(response: HttpResponse) -> str:
+    """The untrusted ID token in an answer; `Refusal` OAUTH_ERROR or IDENTITY_PROVIDER_ERROR when it holds none."""
     body = _parse_object(response)
     match body.get("error"):
         case None:

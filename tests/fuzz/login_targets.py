@@ -1,6 +1,7 @@
 """Targets for what a login brings: ID tokens, what providers publish, mail addresses."""
 
 import base64
+import hashlib
 from functools import cache
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -12,7 +13,14 @@ from enclave.errors import PortError, Refusal
 from enclave.login.id_token import verify_id_token
 from enclave.login.issuers import parse_https_url
 from enclave.login.otp import normalize_email
+from enclave.login.passkey.authenticator_data import parse_authenticator_data
+from enclave.login.passkey.client_data import verify_client_data
+from enclave.login.passkey.public_key import parse_public_key
+from enclave.login.passkey.response import parse_assertion, parse_registration
 from enclave.login.provider_keys import ProviderKey, parse_discovery, parse_key_set
+from enclave.login.token_endpoint import read_id_token
+from enclave.net.http import HttpResponse
+from tests.enclave_login.authenticator import Authenticator
 from tests.fuzz.loop import run
 from tests.fuzz.target import Target
 from tests.fuzz.wire_targets import encoded, text
@@ -55,6 +63,29 @@ def _sign(header: bytes, claims: bytes) -> str:
     return f"{signed}.{b64u(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
 
 
+RP_ID, ORIGIN, CHALLENGE = "wallet.example.test", "https://wallet.example.test", "c" * 43
+PASSKEY = Authenticator(RP_ID, extensions={"credProtect": 2})
+
+
+def _attested(device: Authenticator) -> bytes:
+    registration = parse_registration(text(encoded(device.create(CHALLENGE, ORIGIN))))
+    return registration.authenticator_data
+
+
+def _register(data: bytes) -> object:
+    made = parse_registration(text(data))
+    verify_client_data(made.client_data, "create", CHALLENGE, [ORIGIN])
+    return parse_authenticator_data(made.authenticator_data, RP_ID, created=True)
+
+
+def _assert(data: bytes) -> object:
+    given = parse_assertion(text(data))
+    verify_client_data(given.client_data, "get", CHALLENGE, [ORIGIN])
+    key = parse_public_key(PASSKEY.public_key())
+    key.verify(given.signature, given.authenticator_data + hashlib.sha256(given.client_data).digest())
+    return parse_authenticator_data(given.authenticator_data, RP_ID, created=False)
+
+
 HEADER = encoded({"alg": "ES256", "kid": "k", "typ": "JWT"})
 
 
@@ -69,5 +100,15 @@ TARGETS = {
     ),
     "key_set": Target(parse_key_set, (PortError,), lambda: [encoded({"keys": [_jwk(), _rsa_jwk()]})]),
     "issuer_url": Target(lambda data: parse_https_url(text(data)), (), lambda: [b"https://a.test:8443/path?query"]),
+    "token_answer": Target(
+        lambda data: read_id_token(HttpResponse(200, {"content-type": "application/json"}, data)),
+        (Refusal,),
+        lambda: [encoded({"id_token": "a.b.c", "access_token": "x", "expires_in": 300})],
+    ),
+    "passkey_registration": Target(_register, (Refusal,), lambda: [encoded(PASSKEY.create(CHALLENGE, ORIGIN))]),
+    "passkey_assertion": Target(_assert, (Refusal,), lambda: [encoded(PASSKEY.get(CHALLENGE, ORIGIN))]),
+    "passkey_data": Target(
+        lambda data: parse_authenticator_data(data, RP_ID, created=True), (Refusal,), lambda: [_attested(PASSKEY)]
+    ),
     "mail_address": Target(lambda data: normalize_email(text(data)), (Refusal,), lambda: [b" User@Example.com "]),
 }
