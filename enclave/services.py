@@ -23,8 +23,8 @@ from enclave.login.passkey.credentials import Credentials
 from enclave.login.passkey_mode import PasskeyMode
 from enclave.login.proofs import LoginProofs
 from enclave.login.proven import Proven
+from enclave.login.provider_tls import ProviderTls
 from enclave.login.token_endpoint import TokenEndpoint
-from enclave.net.tls import client_context
 from enclave.nonces import Nonces
 from enclave.parts import Parts
 from enclave.records import Records
@@ -125,7 +125,8 @@ def _login_modes(
 ) -> Mapping[str, LoginMode]:
     config, ports, clock = parts.config, parts.ports, parts.clock
     random = ports.entropy.random
-    providers = client_context(config.tls_roots.identity_providers)
+    clients = (client for scope in config.scopes for client in scope.oidc)
+    providers = ProviderTls(config.tls_roots.identity_providers, clients)
     proofs = OidcProofs(clock, records, KeySets(ports.egress, providers, clock.monotonic_ms))
     codes = CodeLogins(clock, commitments, proven, secrets, TokenEndpoint(ports.egress, providers), proofs)
     budget = CodeBudget(records, config.limits.otp_digit_codes_per_day)

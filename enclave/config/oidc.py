@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurv
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from enclave.config.fields import Measured, Text, host_and_port
+from enclave.config.fields import Measured, Pem, Text, host_and_port
 from enclave.errors import BootError
 from protocol import limits
 
@@ -90,6 +90,8 @@ class OidcClient(Measured, frozen=True, kw_only=True):
     """Exact redirect URIs of the code flow; without one, this client takes ID tokens only."""
     token_endpoint: str = ""
     """The one URL to which codes and the client secret are sent."""
+    tls_roots: Pem | Literal[""] = ""
+    """PEM of the authorities that may vouch for this provider's servers; without it those that do for all (OI-17)."""
     client_authentication: Literal["none", "client_secret_post", "client_secret_basic"] = "none"
     client_secret: ClientSecret | Literal["provisioned"] | None = None
     """`provisioned`: an administrator gives it to the running enclave, sealed; or here, for whoever has the image."""

@@ -1,12 +1,11 @@
 """The key sets of identity providers, fetched over TLS that ends here and kept for a while (OI-09 to OI-12).
 
-A set is kept under issuer, key hosts and token endpoint of a configured client, so there are never more sets than the
-measured configuration has clients, and what one scope accepts says nothing about another. Metadata is not kept: it is
-fetched anew with each set.
+A set is kept under issuer, key hosts, token endpoint and authorities of a configured client, so there are never more
+sets than the measured configuration has clients, and what one scope accepts says nothing about another. Metadata is not
+kept: it is fetched anew with each set.
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,6 +14,7 @@ from enclave.config import OidcClient
 from enclave.errors import EgressError, Refusal
 from enclave.login.issuers import HttpsUrl, discovery_url
 from enclave.login.provider_keys import ProviderAnswerError, ProviderKey, parse_discovery, parse_key_set
+from enclave.login.provider_tls import ProviderTls
 from enclave.net.http import request
 from enclave.ports import Egress
 from protocol import limits
@@ -39,11 +39,11 @@ class _Kept:
 class KeySets:
     """Finds the key for a token. One refresh at a time for each issuer; all who need it wait for the same one."""
 
-    def __init__(self, egress: Egress, tls_context: ssl.SSLContext, monotonic_ms: Callable[[], int]) -> None:
+    def __init__(self, egress: Egress, tls: ProviderTls, monotonic_ms: Callable[[], int]) -> None:
         self._egress = egress
-        self._tls_context = tls_context
+        self._tls = tls
         self._monotonic_ms = monotonic_ms
-        self._kept: dict[tuple[str, tuple[str, ...], str], _Kept] = {}
+        self._kept: dict[tuple[str, tuple[str, ...], str, str], _Kept] = {}
 
     async def key(self, client: OidcClient, kid: str) -> ProviderKey:
         """The issuer's key of that name.
@@ -51,7 +51,8 @@ class KeySets:
         `Refusal`: PROOF_VERIFICATION_FAILED when the issuer publishes no such key; IDENTITY_PROVIDER_ERROR with the
         code of the failure when its keys cannot be had.
         """
-        kept = self._kept.setdefault((client.issuer, client.key_hosts, client.token_endpoint), _Kept())
+        place = (client.issuer, client.key_hosts, client.token_endpoint, client.tls_roots)
+        kept = self._kept.setdefault(place, _Kept())
         if self._needs_refresh(kept, kid):
             await self._refresh(client, kept)
         if self._age_ms(kept.fetched_ms) <= limits.KEY_SET_MAX_STALE_S * 1000 and kid in kept.keys:
@@ -88,13 +89,13 @@ class KeySets:
         metadata_url = discovery_url(client)
         if metadata_url is None:
             raise ProviderAnswerError("provider-issuer")
-        key_set_url = parse_discovery(await self._get(metadata_url, _METADATA_TYPES), client)
-        return parse_key_set(await self._get(key_set_url, _KEY_SET_TYPES))
+        key_set_url = parse_discovery(await self._get(client, metadata_url, _METADATA_TYPES), client)
+        return parse_key_set(await self._get(client, key_set_url, _KEY_SET_TYPES))
 
-    async def _get(self, url: HttpsUrl, media_types: tuple[str, ...]) -> bytes:
+    async def _get(self, client: OidcClient, url: HttpsUrl, media_types: tuple[str, ...]) -> bytes:
         response = await request(
             self._egress,
-            self._tls_context,
+            self._tls.context(client),
             method="GET",
             host=url.host,
             port=url.port,

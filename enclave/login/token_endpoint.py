@@ -5,7 +5,6 @@ another, and a redirect is an answer like any other wrong one. What comes back i
 """
 
 import re
-import ssl
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -13,6 +12,7 @@ from enclave.config import OidcClient
 from enclave.errors import EgressError, Refusal
 from enclave.login.client_secrets import ClientProof
 from enclave.login.issuers import parse_https_url
+from enclave.login.provider_tls import ProviderTls
 from enclave.net.http import HttpResponse, request
 from enclave.ports import Egress
 from protocol import canonical_json, limits
@@ -32,9 +32,9 @@ _OAUTH_ERRORS: Final = (  # RFC 6749 section 5.2
 class TokenEndpoint:
     """The back channel to every provider."""
 
-    def __init__(self, egress: Egress, tls_context: ssl.SSLContext) -> None:
+    def __init__(self, egress: Egress, tls: ProviderTls) -> None:
         self._egress = egress
-        self._tls_context = tls_context
+        self._tls = tls
 
     async def redeem(
         self, client: OidcClient, proof: ClientProof, code: str, redirect_uri: str, code_verifier: str = ""
@@ -61,7 +61,7 @@ class TokenEndpoint:
             raise Refusal(IDENTITY_PROVIDER_ERROR, "provider-token-endpoint")
         return await request(
             self._egress,
-            self._tls_context,
+            self._tls.context(client),
             method="POST",
             host=url.host,
             port=url.port,

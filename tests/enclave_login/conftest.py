@@ -4,6 +4,7 @@ import ssl
 
 import pytest
 
+from enclave.login.provider_tls import ProviderTls
 from enclave.net.tls import client_context
 from simulator.identity_keys import SigningKeys
 from simulator.tls import TlsAuthority
@@ -18,6 +19,12 @@ def authority() -> TlsAuthority:
 def tls_context(authority: TlsAuthority) -> ssl.SSLContext:
     """The client's context, trusting the authority."""
     return client_context(authority.certificate_pem)
+
+
+@pytest.fixture(scope="session")
+def provider_tls(authority: TlsAuthority) -> ProviderTls:
+    """The same for providers, none of which has authorities of its own."""
+    return ProviderTls(authority.certificate_pem, ())
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from enclave.config import OidcClient
-from enclave.errors import Refusal
+from enclave.errors import BootError, Refusal
 from enclave.login.jwks import KeySets
+from enclave.login.provider_tls import ProviderTls
 from protocol import limits
 from protocol.errors import IDENTITY_PROVIDER_ERROR, PROOF_VERIFICATION_FAILED
 from simulator.identity_keys import SigningKeys
@@ -57,21 +58,21 @@ class World:
 
 
 @asynccontextmanager
-async def world(server_context: ssl.SSLContext, client_context: ssl.SSLContext) -> AsyncIterator[World]:
+async def world(server_context: ssl.SSLContext, provider_tls: ProviderTls) -> AsyncIterator[World]:
     async with ScriptedServer().listening(server_context) as server:
         egress, clock = (
             LoopbackEgress({(HOST, 443): server.port, ("keys.example.test", 443): server.port}),
             ManualClock(),
         )
-        yield World(server, egress, clock, KeySets(egress, client_context, clock))
+        yield World(server, egress, clock, KeySets(egress, provider_tls, clock))
 
 
 @pytest.fixture
 async def online(
-    server_context: ssl.SSLContext, tls_context: ssl.SSLContext, signing_keys: SigningKeys
+    server_context: ssl.SSLContext, provider_tls: ProviderTls, signing_keys: SigningKeys
 ) -> AsyncIterator[World]:
     """A world with a good provider."""
-    async with world(server_context, tls_context) as built:
+    async with world(server_context, provider_tls) as built:
         built.publish(signing_keys)
         yield built
 
@@ -161,9 +162,9 @@ async def test_failing_provider_is_asked_again_after_a_pause_and_not_before(onli
 
 @pytest.mark.parametrize("kind", WRONG_CERTIFICATES)
 async def test_provider_with_a_wrong_certificate_is_refused(
-    kind: str, authority: TlsAuthority, tls_context: ssl.SSLContext, signing_keys: SigningKeys
+    kind: str, authority: TlsAuthority, provider_tls: ProviderTls, signing_keys: SigningKeys
 ) -> None:
-    async with world(WRONG_CERTIFICATES[kind](authority, HOST).server_context(), tls_context) as built:
+    async with world(WRONG_CERTIFICATES[kind](authority, HOST).server_context(), provider_tls) as built:
         built.publish(signing_keys)
         assert await built.refusal() == provider_error("tls-certificate")
         assert built.server.requests == []
@@ -251,3 +252,26 @@ async def test_metadata_lies_under_the_issuer_without_its_last_slash(online: Wor
     online.server.answers = {f"{path}{METADATA_PATH}": metadata}
     online.server.answers["/jwks"] = keys.replace(b"application/json", b"application/jwk-set+json")
     await online.key_sets.key(OidcClient(issuer=issuer, audience="app"), "rs256-1")
+
+
+async def test_provider_with_authorities_of_its_own_is_vouched_for_by_no_other(
+    server_context: ssl.SSLContext, authority: TlsAuthority, signing_keys: SigningKeys
+) -> None:
+    """OI-17."""
+    other = TlsAuthority.create()
+    own, wrong = (
+        OidcClient(issuer=CLIENT.issuer, audience="app", tls_roots=pem)
+        for pem in (authority.certificate_pem, other.certificate_pem)
+    )
+    async with world(server_context, ProviderTls(other.certificate_pem, (own, wrong))) as built:
+        built.publish(signing_keys)
+        assert (await built.key_sets.key(own, "rs256-1")).kid == "rs256-1"
+        assert await built.refusal(client=wrong) == provider_error("tls-certificate")
+        assert await built.refusal(client=CLIENT) == provider_error("tls-certificate")
+
+
+def test_authorities_that_are_none_refuse_the_boot() -> None:
+    with pytest.raises(BootError):
+        ProviderTls(
+            TlsAuthority.create().certificate_pem, (OidcClient(issuer=CLIENT.issuer, audience="a", tls_roots="x"),)
+        )

@@ -18,6 +18,7 @@ from enclave.config import ClientSecret, OidcClient
 from enclave.config.oidc import GeneratedSecret, SecretClaims, SigningKey, validate_client
 from enclave.errors import BootError, Refusal
 from enclave.login.client_secrets import ClientProof, client_proof, secret_text
+from enclave.login.provider_tls import ProviderTls
 from enclave.login.token_endpoint import TokenEndpoint
 from protocol import limits
 from simulator import settings
@@ -53,10 +54,10 @@ class Provider:
 
 
 @pytest.fixture
-async def provider(server_context: ssl.SSLContext, tls_context: ssl.SSLContext) -> AsyncIterator[Provider]:
+async def provider(server_context: ssl.SSLContext, provider_tls: ProviderTls) -> AsyncIterator[Provider]:
     async with ScriptedServer().listening(server_context) as server:
         egress = LoopbackEgress({(HOST, 443): server.port, ("keys.example.test", 443): server.port})
-        yield Provider(server, egress, TokenEndpoint(egress, tls_context))
+        yield Provider(server, egress, TokenEndpoint(egress, provider_tls))
 
 
 def answer(status: int = 200, content_type: str = "application/json", extra: str = "", **members: Any) -> bytes:

@@ -15,7 +15,7 @@ from enclave.config import OidcClient
 from enclave.errors import Refusal
 from enclave.login.id_token import verify_id_token
 from enclave.login.jwks import KeySets
-from enclave.net.tls import client_context
+from enclave.login.provider_tls import ProviderTls
 from simulator.authorization import RegisteredClient
 from simulator.identity_keys import Algorithm
 from simulator.identity_provider import IdentityProvider
@@ -202,7 +202,7 @@ async def test_enclave_verifies_its_tokens_over_tls_and_through_rotation(algorit
     authority, monotonic = TlsAuthority.create(), ManualClock()
     async with await provider.serve("127.0.0.1", 0, authority.issue(HOST).server_context()) as server:
         egress = LoopbackEgress({(HOST, 443): server.port})
-        key_sets = KeySets(egress, client_context(authority.certificate_pem), monotonic)
+        key_sets = KeySets(egress, ProviderTls(authority.certificate_pem, ()), monotonic)
         client = OidcClient(issuer=ISSUER, audience="app")
 
         async def verify(token: str) -> str:
