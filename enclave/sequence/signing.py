@@ -124,8 +124,7 @@ def parse_cosigners(value: object) -> tuple[LeafSignature, ...]:
 def verify_update(wallet: SmartWallet, operation: Operation, data: bytes) -> bytes:
     """The signature of a finished update: by the wallet's configuration, heavy enough, for every chain."""
     require(len(data) <= limits.MAX_WALLET_UPDATE_BYTES, "wallet-update-bytes")
-    signature = parse_signature(data)
-    require(isinstance(signature, Signature) and signature.no_chain_id, "wallet-update-signature")
+    require(isinstance(parse_signature(data), Signature), "wallet-update-signature")
     contracts = known_contracts(wallet.plan, operation.chain_id)
     verify_signature(data, operation, wallet.plan.configuration.image_hash, contracts)
     return data

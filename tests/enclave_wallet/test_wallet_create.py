@@ -1,10 +1,12 @@
 """Creating a wallet: once for an account, from the measured template, with the login and the device in their places."""
 
 import asyncio
+from typing import Any
 
 import coincurve
 import pytest
 
+from enclave.sequence.new_wallet import NewSigners, new_plan
 from evm.address import checksum
 from evm.wallet.configuration_json import parse_configuration, parse_service_configuration
 from evm.wallet.context import CONTEXTS
@@ -133,6 +135,17 @@ async def test_other_account_sees_its_own_wallet_alone(world: World, user: Smart
 async def test_other_device_of_the_account_finds_the_wallet(world: World, user: SmartUser) -> None:
     second = await SmartUser.logged_in(world)
     assert (await second.ask("Address"))["address"] == user.created["address"]
+
+
+async def test_wallet_of_another_login_in_the_accounts_place_is_found_out(world: World) -> None:
+    user = await SmartUser.logged_in(world)
+    service: Any = world.enclave._dispatcher._routes.signed["/rpc/Wallet/Create"].__self__  # type: ignore[attr-defined]
+    device = await service._calls._authorizer._devices.load(user.client.scope, user.client.name)
+    foreign = NewSigners(address_of(DEVICE), None, None)
+    template = world.config.scopes[0].wallet
+    await service._records.create(device.login.account_id, new_plan(template, address_of(STRANGER), foreign))
+    for asked in (user.ask("Address"), user.ask("SignPayload", chainId=1, message={"text": "x"})):
+        assert (await refused(asked)).code == 7103
 
 
 async def test_wallet_survives_a_restart(world: World, user: SmartUser) -> None:

@@ -9,6 +9,9 @@ from evm.address import checksum
 from evm.wallet.configuration_json import parse_configuration
 from evm.wallet.operation_hash import Operation
 from evm.wallet.payload import ConfigUpdatePayload
+from evm.wallet.signature.encoding import encode_signature
+from evm.wallet.signature.filling import key_signature
+from evm.wallet.signature.merging import assemble
 from tests.appliance import World, config
 
 from .wallet_support import (
@@ -25,6 +28,7 @@ from .wallet_support import (
     handed_over,
     permissions,
     refused,
+    sign,
     template,
     transfer,
     verify,
@@ -96,6 +100,18 @@ async def test_update_that_the_guard_did_not_sign_is_not_taken_up(user: SmartUse
     assert await user.ask("ConfirmUpdate", imageHash=described["imageHash"], signature=whole)
     again = user.ask("ConfirmUpdate", imageHash=described["imageHash"], signature=whole)
     assert (await refused(again)).code == 7206
+
+
+async def test_update_that_is_signed_for_one_chain_is_not_taken_up(user: SmartUser) -> None:
+    described = await user.ask("UpdateConfiguration", change=ADD)
+    await user.ask("UpdateConfiguration", change=ADD, imageHash=described["imageHash"])
+    update = ConfigUpdatePayload(bytes.fromhex(described["imageHash"][2:]))
+    operation = Operation(update, user.wallet, CHAIN_ID)
+    leaves = [key_signature(address_of(key), sign(key, operation.digest)) for key in (GUARD, DEVICE)]
+    whole = encode_signature(assemble(await user.configuration(), operation, leaves))
+    verify("0x" + whole.hex(), operation, await user.configuration())
+    confirming = user.ask("ConfirmUpdate", imageHash=described["imageHash"], signature="0x" + whole.hex())
+    assert (await refused(confirming)).cause == "wallet-chain-id"
 
 
 async def test_checkpoint_rises_even_over_updates_that_came_to_nothing(user: SmartUser) -> None:
