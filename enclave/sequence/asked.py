@@ -6,25 +6,31 @@ means, unless the scope grants to sign what nobody can read.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, Final
 
 from enclave.config import Right
+from enclave.sequence.calls import understood_calls, validate_call, where
 from enclave.sequence.wallet_records import SmartWallet
 from evm.address import checksum
-from evm.calldata import understand
+from evm.effects.effect_json import effect_to_json
+from evm.effects.effect_words import tree_words
+from evm.effects.model import Effect
+from evm.effects.reading import (
+    effects_of_message,
+    effects_of_payload,
+    effects_of_typed_data,
+    effects_of_user_operation,
+)
 from evm.errors import EvmError
 from evm.message import parse_message
 from evm.typed_data import parse_typed_data
-from evm.wallet.abi import selector
 from evm.wallet.context import ENTRY_POINT
 from evm.wallet.erc1271 import message_payload, personal_preimage, typed_data_preimage
 from evm.wallet.errors import WalletError, require
 from evm.wallet.operation_hash import Operation, RecoveryPayload
 from evm.wallet.payload import (
-    BehaviorOnError,
-    Call,
     CallsPayload,
     ConfigUpdatePayload,
     DigestPayload,
@@ -38,14 +44,10 @@ from evm.words import printable
 from protocol import limits
 
 SOURCES: Final = frozenset({"payload", "message", "typedData", "userOperation"})
-UPDATE_IMAGE_HASH: Final = selector("updateImageHash(bytes32)")
+
+Effects = tuple[Effect, ...]
 
 _CODE: Final = "wallet-asked"
-_ON_ERROR: Final[Mapping[BehaviorOnError, str]] = {
-    BehaviorOnError.IGNORE: ", and go on if it fails",
-    BehaviorOnError.REVERT: "",
-    BehaviorOnError.ABORT: ", and stop there if it fails",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,9 @@ def asked_calls(payload: CallsPayload, wallet: SmartWallet, chain_id: int) -> As
     """Calls, held to the rules."""
     require(len(payload.calls) <= limits.MAX_WALLET_CALLS, "wallet-calls-count")
     for call in payload.calls:
-        _validate_call(call, wallet)
-    return Asked(operation_of(payload, wallet, chain_id), _understood_calls(payload, wallet, chain_id))
+        validate_call(call, wallet)
+    understood = understood_calls(payload, wallet, chain_id)
+    return _asked(payload, wallet, chain_id, understood, effects_of_payload(payload, wallet.address, chain_id))
 
 
 def _parse_payload(value: object, wallet: SmartWallet, chain_id: int, _second: ModuleType) -> Asked:
@@ -114,7 +117,8 @@ def _parse_payload(value: object, wallet: SmartWallet, chain_id: int, _second: M
 def _parse_message(value: object, wallet: SmartWallet, chain_id: int, second: ModuleType) -> Asked:
     message = parse_message(value)
     second.check_message(message)
-    return _asked_message(personal_preimage(message.data), message.understood(), wallet, chain_id)
+    effects = effects_of_message(message, wallet.address)
+    return _asked_message(personal_preimage(message.data), message.understood(), effects, wallet, chain_id)
 
 
 def _parse_typed_data(value: object, wallet: SmartWallet, chain_id: int, second: ModuleType) -> Asked:
@@ -122,7 +126,8 @@ def _parse_typed_data(value: object, wallet: SmartWallet, chain_id: int, second:
     if not isinstance(value, dict):
         raise EvmError("typed-members")
     second.check_typed_data(document, value)
-    return _asked_message(typed_data_preimage(document), document.understood(), wallet, chain_id)
+    effects = effects_of_typed_data(document, wallet.address)
+    return _asked_message(typed_data_preimage(document), document.understood(), effects, wallet, chain_id)
 
 
 def _parse_user_operation(value: object, wallet: SmartWallet, chain_id: int, _second: ModuleType) -> Asked:
@@ -141,13 +146,16 @@ def _parse_user_operation(value: object, wallet: SmartWallet, chain_id: int, _se
     words = [head, *calls["words"]]
     if operation.factory is not None:
         words.append(f"It first calls the factory {checksum(operation.factory.address)}")
-    return _asked_message(operation.message(chain_id), understood | {"words": words}, wallet, chain_id)
+    effects = effects_of_user_operation(operation, chain_id)
+    return _asked_message(operation.message(chain_id), understood | {"words": words}, effects, wallet, chain_id)
 
 
-def _asked_message(preimage: bytes, understood: dict[str, Any], wallet: SmartWallet, chain_id: int) -> Asked:
+def _asked_message(
+    preimage: bytes, understood: dict[str, Any], effects: Effects, wallet: SmartWallet, chain_id: int
+) -> Asked:
     payload = message_payload(preimage)
-    words = [*understood["words"], *_where(payload, wallet, chain_id)]
-    return Asked(operation_of(payload, wallet, chain_id), understood | {"words": words})
+    words = [*understood["words"], *where(payload, wallet, chain_id)]
+    return _asked(payload, wallet, chain_id, understood | {"words": words}, effects)
 
 
 def _asked_preimage(payload: MessagePayload, wallet: SmartWallet, chain_id: int) -> Asked:
@@ -156,8 +164,9 @@ def _asked_preimage(payload: MessagePayload, wallet: SmartWallet, chain_id: int)
     if text is None:
         return _opaque(payload, wallet, chain_id, "message", f"{len(payload.message)} bytes of unknown meaning")
     understood = {"kind": "message", "bytes": len(payload.message), "text": text}
-    words = [f"Sign the text {printable(text)}", *_where(payload, wallet, chain_id)]
-    return Asked(operation_of(payload, wallet, chain_id), understood | {"words": words})
+    words = [f"Sign the text {printable(text)}", *where(payload, wallet, chain_id)]
+    effects = effects_of_payload(payload, wallet.address, chain_id)
+    return _asked(payload, wallet, chain_id, understood | {"words": words}, effects)
 
 
 def _readable(preimage: bytes) -> str | None:
@@ -176,47 +185,16 @@ def _readable(preimage: bytes) -> str | None:
 
 
 def _opaque(payload: Payload, wallet: SmartWallet, chain_id: int, kind: str, what: str) -> Asked:
-    understood = {"kind": kind, "words": [f"Sign {what}", *_where(payload, wallet, chain_id)]}
-    return Asked(operation_of(payload, wallet, chain_id), understood, ("sign_payload", "sign_digest"))
+    understood = {"kind": kind, "words": [f"Sign {what}", *where(payload, wallet, chain_id)]}
+    effects = effects_of_payload(payload, wallet.address, chain_id)
+    asked = _asked(payload, wallet, chain_id, understood, effects)
+    return replace(asked, rights=("sign_payload", "sign_digest"))
 
 
-def _validate_call(call: Call, wallet: SmartWallet) -> None:
-    require(not call.delegate_call, "wallet-call-delegate")
-    if call.to == wallet.address and call.data:
-        known = {wallet.plan.configuration.image_hash, *(plan.configuration.image_hash for plan in wallet.pending)}
-        settles = call.data[:4] == UPDATE_IMAGE_HASH and call.data[4:] in known
-        require(settles, "wallet-call-self")
-
-
-def _understood_calls(payload: CallsPayload, wallet: SmartWallet, chain_id: int) -> dict[str, Any]:
-    shown, words = [], []
-    for number, call in enumerate(payload.calls, start=1):
-        effects = understand(call.to, call.value, call.data)
-        sentence = effects.words
-        if call.to == wallet.address and call.data:
-            sentence = f"Settle the configuration {to_hex(call.data[4:])} on this chain"
-        only = "only if the call before it failed: " if call.only_fallback else ""
-        gas = f", with {call.gas_limit} gas" if call.gas_limit else ""
-        words.append(f"{number}. {only}{sentence}{gas}{_ON_ERROR[call.behavior_on_error]}")
-        # How the call was understood must hold for the bytes that are signed, so these are shown, too.
-        shown.append({"to": checksum(call.to), "value": str(call.value), "data": to_hex(call.data)} | effects.as_json())
-    if not payload.calls:
-        words.append("Do nothing but use up the nonce")
-    return {
-        "kind": "calls",
-        "space": str(payload.space),
-        "nonce": str(payload.nonce),
-        "calls": shown,
-        "words": [*words, *_where(payload, wallet, chain_id)],
-    }
-
-
-def _where(payload: Payload, wallet: SmartWallet, chain_id: int) -> list[str]:
-    chain = f"on chain {chain_id}" if chain_id else "on EVERY chain"
-    found = [f"In the name of the wallet {checksum(wallet.address)}, {chain}"]
-    if payload.parent_wallets:
-        found.append(f"As a signer of {', '.join(map(checksum, payload.parent_wallets))}")
-    return found
+def _asked(payload: Payload, wallet: SmartWallet, chain_id: int, understood: dict[str, Any], effects: Effects) -> Asked:
+    """With its effects: what stands inside multicalls, permits and the like, which the words of a call only name."""
+    shown = {"effects": [effect_to_json(effect) for effect in effects], "effectWords": tree_words(effects)}
+    return Asked(operation_of(payload, wallet, chain_id), understood | shown)
 
 
 _Parser = Callable[[Any, SmartWallet, int, ModuleType], Asked]

@@ -118,6 +118,14 @@ async def test_recovery_key_of_the_users_own_where_the_template_has_a_place_for_
         await world.stop()
 
 
+async def test_spent_nonce_creates_nothing(world: World) -> None:
+    user = await SmartUser.logged_in(world)
+    await user.client.own("/rpc/Session/List")
+    asked = {"device": checksum(address_of(DEVICE)), "nonce": "0x1"}
+    assert (await refused(user.ask("Create", **asked))).code == 7206
+    assert (await refused(user.ask("Address"))).code == 7340
+
+
 async def test_no_method_answers_without_a_wallet(world: World) -> None:
     user = await SmartUser.logged_in(world)
     for method in ("Address", "Configuration"):

@@ -84,6 +84,17 @@ async def test_what_is_signed_comes_back_in_words_and_packed(user: SmartUser) ->
     assert everywhere.endswith("on EVERY chain")
 
 
+async def test_what_stands_inside_a_call_is_shown_as_its_effect(user: SmartUser) -> None:
+    inner = bytes.fromhex("095ea7b3") + word(TOKEN) + word(2**256 - 1)
+    padded = inner.ljust(96, b"\0")
+    multicall = bytes.fromhex("ac9650d8") + b"".join(map(word, (32, 1, 32, len(inner)))) + padded
+    answer = await user.sign_payload(calls(call(data="0x" + multicall.hex())))
+    [outer] = answer["understood"]["effects"]
+    assert [effect["kind"] for effect in outer["effects"]] == ["approval"]
+    assert outer["effects"][0]["counterparty"] == checksum(TOKEN)
+    assert len(answer["understood"]["effectWords"]) == 2
+
+
 async def test_signature_for_every_chain_says_so(user: SmartUser) -> None:
     answer = await user.sign_payload(PAYLOAD, 0)
     operation, configuration = user.operation(PAYLOAD, 0), await user.configuration()

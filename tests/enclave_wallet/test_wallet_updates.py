@@ -66,6 +66,32 @@ async def test_second_step_signs_exactly_what_was_described(user: SmartUser) -> 
     assert [entry["imageHash"] for entry in pending] == [described["imageHash"]]
 
 
+async def replayed(user: SmartUser, method: str, **members: Any) -> None:
+    """The same bytes are taken once."""
+    path = f"/rpc/Wallet/{method}"
+    envelope = user.client.envelope(user.client.own_params(path, session=user.session, **members))
+    await user.client.send(path, envelope)
+    assert (await refused(user.client.send(path, envelope))).code == 7206
+
+
+async def test_no_step_is_taken_twice_by_the_same_request(user: SmartUser) -> None:
+    await replayed(user, "UpdateConfiguration", change=ADD)
+    described = await user.ask("UpdateConfiguration", change=ADD)
+    signed = await user.ask("UpdateConfiguration", change=ADD, imageHash=described["imageHash"])
+    whole = await user.with_guard(signed["update"])
+    await replayed(user, "ConfirmUpdate", imageHash=described["imageHash"], signature=whole)
+    await replayed(user, "Configuration")
+
+
+async def test_spent_nonce_confirms_nothing(user: SmartUser) -> None:
+    described = await user.ask("UpdateConfiguration", change=ADD)
+    signed = await user.ask("UpdateConfiguration", change=ADD, imageHash=described["imageHash"])
+    whole = await user.with_guard(signed["update"])
+    params = {"imageHash": described["imageHash"], "signature": whole, "nonce": "0x1"}
+    assert (await refused(user.ask("ConfirmUpdate", **params))).code == 7206
+    assert (await user.ask("Configuration"))["imageHash"] == user.created["imageHash"]
+
+
 @pytest.mark.parametrize("other", ["0x" + "11" * 32, None])
 async def test_another_image_hash_than_the_one_described_is_not_signed(user: SmartUser, other: str | None) -> None:
     described = await user.ask("UpdateConfiguration", change=ADD)
