@@ -4,6 +4,7 @@ from enclave.config.guard import Guard
 from enclave.dispatch import Methods
 from enclave.guard.budgets import Budgets
 from enclave.guard.cosigning import Cosigner
+from enclave.guard.decision_log import DecisionLog
 from enclave.guard.rulebook import RuleBook
 from enclave.guard.signing_key import GuardKey
 from enclave.parts import Parts
@@ -20,6 +21,9 @@ async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
     await rule_book.open()
     key = GuardKey(records, parts.shards, (config.threshold, len(config.holders)), random)
     await key.address()
-    cosigner = Cosigner(rule_book, Budgets(records, clock.now_s, random), key, clock)
-    service = GuardService(key, cosigner, rule_book, version=version, started_ms=clock.now_ms(), now_ms=clock.now_ms)
+    log = DecisionLog()
+    cosigner = Cosigner(rule_book, Budgets(records, clock.now_s, random), key, clock, log)
+    service = GuardService(
+        key, cosigner, rule_book, log, version=version, started_ms=clock.now_ms(), now_ms=clock.now_ms
+    )
     return Methods(signed={}, open=service.methods())

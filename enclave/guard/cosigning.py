@@ -11,6 +11,7 @@ from enclave.errors import Refusal
 from enclave.guard.budgets import BudgetExceeded, Budgets
 from enclave.guard.compiling import Rules
 from enclave.guard.conditions import Circumstances
+from enclave.guard.decision_log import DecisionLog
 from enclave.guard.judging import Decision, Draw, Outcome, judge
 from enclave.guard.rulebook import RuleBook
 from enclave.guard.sign_request import SignRequest
@@ -25,25 +26,33 @@ _CAUSES: Final = {Outcome.SECOND_FACTOR: "guard:second-factor", Outcome.REVIEW: 
 class Cosigner:
     """Signs what the rules in force allow."""
 
-    def __init__(self, rule_book: RuleBook, budgets: Budgets, key: GuardKey, clock: TrustedClock) -> None:
+    def __init__(
+        self, rule_book: RuleBook, budgets: Budgets, key: GuardKey, clock: TrustedClock, log: DecisionLog
+    ) -> None:
         self._rule_book = rule_book
         self._budgets = budgets
         self._key = key
         self._clock = clock
+        self._log = log
 
     async def judge(self, request: SignRequest) -> tuple[Decision, Rules]:
-        """The decision about a request now, with what budgets have left. Nothing is drawn."""
+        """The decision about a request now, with what budgets have left. Nothing is drawn or recorded."""
         rules = await self._rule_book.current()
+        return await self._judge(request, rules, self._about(request)), rules
+
+    async def _judge(self, request: SignRequest, rules: Rules, about: Circumstances) -> Decision:
         try:
             effects = request.effects(rules.tokens)
         except EvmError as error:
             raise Refusal(guard_errors.PERMISSION_DENIED, f"guard:deny:{error.code}") from None
-        about = Circumstances(request.wallet, self._clock.now_s(), session=_session(request))
         full = judge(rules, effects, about)
         if full.outcome is Outcome.DENY:
-            return full, rules
+            return full
         spent = await self._budgets.spent(full.draws)
-        return judge(rules, effects, about, lambda draw: spent.get(_name(draw), 0)), rules
+        return judge(rules, effects, about, lambda draw: spent.get(_name(draw), 0))
+
+    def _about(self, request: SignRequest) -> Circumstances:
+        return Circumstances(request.wallet, self._clock.now_s(), session=_session(request))
 
     async def sign(self, request: SignRequest) -> bytes:
         """65 bytes r, s, v over the request's digest.
@@ -51,7 +60,9 @@ class Cosigner:
         `Refusal`: PERMISSION_DENIED with the rule in its cause, UNAVAILABLE while everything is frozen, or what keeps
         records and holders from working; then nothing was signed.
         """
-        decision, _ = await self.judge(request)
+        about = self._about(request)
+        decision = await self._judge(request, await self._rule_book.current(), about)
+        self._log.add(decision, about)
         _require_allowed(decision.outcome, decision.deciding.by)
         try:
             reservation = await self._budgets.reserve(decision.draws, Outcome.ALLOW)

@@ -15,3 +15,5 @@ MAX_WINDOW_S: Final = 366 * 86_400
 MAX_LOG_LINE_BYTES: Final = 1024 * 1024  # 512 effects in JSON
 MAX_REQUEST_BYTES: Final = 256 * 1024  # a request in a file
 MAX_LOG_BYTES: Final = 256 * 1024 * 1024  # a file of recorded decisions
+MAX_KEPT_DECISION_BYTES: Final = 16 * 1024 * 1024  # of a boot, in memory; some ten thousand
+MAX_READ_DECISION_BYTES: Final = 256 * 1024  # in one answer, which a frame has to hold

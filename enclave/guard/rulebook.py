@@ -23,6 +23,7 @@ from protocol import canonical_json, errors, guard_errors
 
 ACTIVATE: Final = "activate guard rules"
 FREEZE: Final = "freeze guard"
+READ: Final = "read guard decisions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +108,15 @@ class RuleBook:
 
     async def freeze(self, approval: Approval) -> None:
         """Deny everything until higher rules are activated; any one officer can. `Refusal` UNAUTHORIZED."""
+        await self.require_officer(FREEZE, approval)
+        held = await self._require()
+        await self._save(replace(held, frozen=True))
+
+    async def require_officer(self, action: str, approval: Approval) -> None:
+        """`Refusal` UNAUTHORIZED unless an officer has signed the statement of `action` about the rules in force."""
         held = await self._require()
         version = parse_document(held.document).version
-        self._verify(statement(FREEZE, self._deployment, version, held.document), [approval])
-        await self._save(replace(held, frozen=True))
+        self._verify(statement(action, self._deployment, version, held.document), [approval])
 
     def _verify(self, signed: bytes, approvals: Sequence[Approval]) -> set[str]:
         """The officers who signed, each once. One signature that does not hold refuses them all."""

@@ -12,7 +12,9 @@ from enclave.auth_key import parse_key
 from enclave.errors import Refusal
 from enclave.guard.cosigning import Cosigner
 from enclave.guard.decision_json import decision_to_json
-from enclave.guard.rulebook import Approval, RuleBook
+from enclave.guard.decision_log import DecisionLog
+from enclave.guard.limits import MAX_READ_DECISION_BYTES
+from enclave.guard.rulebook import READ, Approval, RuleBook
 from enclave.guard.sign_request import SignRequest, parse_sign_request
 from enclave.guard.signing_key import GuardKey
 from enclave.rpc.envelope import Call, parse_object, require_json_post
@@ -48,6 +50,7 @@ class GuardService:
         key: GuardKey,
         cosigner: Cosigner,
         rule_book: RuleBook,
+        log: DecisionLog,
         *,
         version: str,
         started_ms: int,
@@ -56,6 +59,7 @@ class GuardService:
         self._key = key
         self._cosigner = cosigner
         self._rule_book = rule_book
+        self._log = log
         self._version = version
         self._started_ms = started_ms
         self._now_ms = now_ms
@@ -77,6 +81,7 @@ class GuardService:
             "Judge": self.judge,
             "Activate": self.activate,
             "Freeze": self.freeze,
+            "Decisions": self.decisions,
         }
         return {SERVICE + name: method for name, method in published.items()} | {
             RULES_SERVICE + name: method for name, method in own.items()
@@ -149,6 +154,11 @@ class GuardService:
         """GuardRules/Freeze `{approval: {key, signature}}` -> `{frozen: true}`."""
         await self._rule_book.freeze(_approval(_arguments(call).get("approval")))
         return {"frozen": True}
+
+    async def decisions(self, call: Call) -> dict[str, Any]:
+        """GuardRules/Decisions `{approval: {key, signature}}` -> `{lines}`: the newest of this boot, for an officer."""
+        await self._rule_book.require_officer(READ, _approval(_arguments(call).get("approval")))
+        return {"lines": self._log.newest(MAX_READ_DECISION_BYTES)}
 
     async def _sign(self, arguments: dict[str, Any]) -> dict[str, Any]:
         return {"sig": "0x" + (await self._cosigner.sign(_request(arguments))).hex()}

@@ -584,3 +584,25 @@ def big(data: bytes) -> Transaction:
     small = tx(TOKEN)
     object.__setattr__(small, "data", data)
     return small
+
+
+@pytest.mark.parametrize("mode", [b"\0\0" + b"\1" + bytes(29), b"\0\2" + bytes(30), b"\2" + bytes(31)])
+def test_a_mode_of_erc_7579_that_nobody_knows_is_not_decoded(mode: bytes) -> None:
+    [effect] = read(SAFE, calldata("execute(bytes32,bytes)", mode, TOKEN + bytes(32) + TRANSFER))
+    assert effect.reason is Reason.ENCODING
+
+
+@pytest.mark.parametrize("cut", [1, 40, len(TRANSFER)])
+def test_a_batch_whose_last_call_is_cut_off_is_not_decoded(cut: int) -> None:
+    packed = bytes([0]) + TOKEN + bytes(32) + len(TRANSFER).to_bytes(32, "big") + TRANSFER
+    [effect] = read(MULTI_SEND, calldata("multiSend(bytes)", packed[:-cut]))
+    assert effect.reason is Reason.ENCODING
+
+
+def test_what_only_an_entry_point_calls_is_nothing_that_anybody_else_calls() -> None:
+    packed = bytes.fromhex("11") + bytes([4]) + TOKEN + len(TRANSFER).to_bytes(3, "big") + TRANSFER
+    data = calldata("executeUserOp(bytes)", packed)
+    [effect] = read(SAFE, data)
+    assert effect.reason is Reason.IMPOSTOR
+    [nested] = read_call(Call(Walk(NO_TOKENS), CHAIN, ENTRY_POINT, SAFE, 0, data))
+    assert nested.effects[0].kind is Kind.TRANSFER

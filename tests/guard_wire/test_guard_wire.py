@@ -10,6 +10,10 @@ import pytest
 
 from enclave.config import parse_config
 from enclave.errors import BootError
+from enclave.guard import decision_log
+from enclave.guard.decision_json import log_line, parse_log_line
+from enclave.guard.decision_log import DecisionLog
+from enclave.guard.replaying import differences
 from enclave.guard.sign_request import parse_sign_request
 from enclave.phases import Phase
 from enclave.rpc.guard import NOT_OFFERED
@@ -18,7 +22,8 @@ from evm.keccak import keccak256
 from evm.wallet.attestation import Attestation, AuthData
 from evm.wallet.payload import Call, CallsPayload, ConfigUpdatePayload, MessagePayload
 from tests.appliance import config, config_json
-from tests.enclave_guard.guard_rules import DOCUMENT, PAYROLL, STRANGER, USD
+from tests.enclave_guard.corpus import ORDINARY
+from tests.enclave_guard.guard_rules import DOCUMENT, PAYROLL, STRANGER, USD, about, decide, rules
 from tests.evm_effects.made import THIEF, WALLET, calldata
 from tests.guard_wire.guard_world import (
     OWNER,
@@ -439,3 +444,36 @@ async def test_a_dry_run_says_why_and_signs_and_draws_nothing(guard: GuardWorld)
     assert "sig" not in json.dumps(found)
     denied = await guard.ask("Judge", {"request": pay(to=THIEF)}, "GuardRules")
     assert denied["words"][0].startswith("DENY by thieves: Known thieves")
+
+
+async def test_an_officer_reads_what_was_decided_and_tries_new_rules_on_it(guard: GuardWorld) -> None:
+    for nonce in range(3):
+        await guard.sign(pay(5, nonce=nonce))
+    await refused(guard.sign(pay(to=THIEF)))
+    await guard.ask("Judge", {"request": pay()}, "GuardRules")  # asking is not deciding
+    in_force = (await guard.ask("Get", {}, "GuardRules"))["document"].encode()
+    read = {"approval": approval(2, said("read guard decisions", in_force, 1))}
+    lines = (await guard.ask("Decisions", read, "GuardRules"))["lines"]
+    entries = [parse_log_line(line) for line in lines]
+    assert [(entry.outcome, entry.by) for entry in entries] == [("allow", "pay")] * 3 + [("deny", "thieves")]
+    signatures = [pay(5, nonce=nonce)["signatures"][0]["data"] for nonce in range(3)]
+    assert not any(signature[2:] in line or pay()["msg"][2:] in line for signature in signatures for line in lines)
+    flips = differences(rules(), rules(rules=[]), entries)
+    assert [flip.number for flip in flips] == [1, 2, 3, 4]
+    stranger = {"approval": read["approval"] | {"key": approval(0, b"")["key"]}}
+    assert (await refused(guard.ask("Decisions", stranger, "GuardRules"))).code == 7201
+    assert (await refused(guard.ask("Decisions", {}, "GuardRules"))).code == 2001
+
+
+def test_recorded_decisions_are_bounded_and_the_newest_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = DecisionLog()
+    decision = decide(ORDINARY[0].effects())
+    size = len(log_line(decision, about(1)))
+    monkeypatch.setattr(decision_log, "MAX_KEPT_DECISION_BYTES", 10 * size + 5)
+    for second in range(1, 10):
+        log.add(decision, about(second))
+    for second in range(1, 5):
+        log.add(decision, about(second))
+    assert [parse_log_line(line).about.now_s for line in log.newest(10**6)] == [4, 5, 6, 7, 8, 9, 1, 2, 3, 4]
+    assert [parse_log_line(line).about.now_s for line in log.newest(3 * size + 3)] == [2, 3, 4]
+    assert log.newest(size) == []
