@@ -1,4 +1,4 @@
-"""`chancery wallet create`, `address`, `configuration`, `sign`, and the two steps of every change."""
+"""`chancery wallet create`, `address`, `configuration`, `sign`, `attest` and recovery: what a login does for a wallet."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ if TYPE_CHECKING:
 
 JsonFile = Annotated[Path, typer.Argument(help="A JSON file; - reads standard input.", show_default=False)]
 Chain = Annotated[int, typer.Option("--chain", help="The chain's id; 0 for a signature that holds on every chain.")]
-Approve = Annotated[
-    str | None,
-    typer.Option("--approve", help="The image hash, as described before: sign without asking.", show_default=False),
+Signatures = Annotated[
+    Path | None, typer.Option("--signatures", help="JSON file: what other signers gave.", show_default=False)
 ]
 
 
 def register(group: typer.Typer) -> None:
     """Adds the commands that need a login."""
-    for command in (create, address, configuration, sign, update, approve_session, revoke_session, confirm):
+    for command in (create, address, configuration, sign, attest, queue_recovery, cancel_recovery):
         group.command(command.__name__.replace("_", "-"))(command)
 
 
@@ -41,7 +40,7 @@ def create(
 ) -> None:
     """Make your smart wallet from the template of the scope, or find the one that you have."""
     key = None if passkey is None else read_json(passkey)
-    with _wallet(context, home, policy) as flows:
+    with acting_wallet(context, home, policy) as flows:
         result = flows.create(device=device, recovery=recovery, passkey=key)
     made = "made" if result["created"] else "was there already"
     words = [f"wallet {result['address']} ({result['context']}), {made}", *result["words"]]
@@ -52,7 +51,7 @@ def address(
     context: typer.Context, policy: user.PolicyFile = None, home: user.Home = None, as_json: user.Json = False
 ) -> None:
     """Print where your smart wallet is, or will be once it is deployed."""
-    with _wallet(context, home, policy) as flows:
+    with acting_wallet(context, home, policy) as flows:
         result = flows.address()
     user.show(result, as_json=as_json, words=lambda: f"{result['address']}")
 
@@ -61,89 +60,79 @@ def configuration(
     context: typer.Context, policy: user.PolicyFile = None, home: user.Home = None, as_json: user.Json = False
 ) -> None:
     """Show who acts for your smart wallet. With --json, `wallet show` and `diff` read the answer."""
-    with _wallet(context, home, policy) as flows:
+    with acting_wallet(context, home, policy) as flows:
         result = flows.configuration()
-    user.show(result, as_json=as_json, words=lambda: _picture(result))
+    user.show(result, as_json=as_json, words=lambda: picture_of(result))
 
 
 def sign(
     context: typer.Context,
     source: JsonFile,
     chain: Chain,
-    signatures: Annotated[
-        Path | None, typer.Option("--signatures", help="JSON file: what other signers gave.", show_default=False)
-    ] = None,
+    signatures: Signatures = None,
     policy: user.PolicyFile = None,
     home: user.Home = None,
     as_json: user.Json = False,
 ) -> None:
     """Sign a payload (type call or message), typed data, or a user operation from a JSON file."""
     value, others = read_json(source), None if signatures is None else read_json(signatures)
-    with _wallet(context, home, policy) as flows:
+    with acting_wallet(context, home, policy) as flows:
         result = flows.sign(chain, _source_of(value), value, others)
-    user.show(result, as_json=as_json, words=lambda: _signed(result, result["understood"]["words"]))
+    user.show(result, as_json=as_json, words=lambda: signed_words(result, result["understood"]["words"]))
 
 
-def update(
-    context: typer.Context,
-    source: JsonFile,
-    approve: Approve = None,
-    policy: user.PolicyFile = None,
-    home: user.Home = None,
-    as_json: user.Json = False,
-) -> None:
-    """Change the configuration by one step from a JSON file: shows what it changes, asks, and signs exactly that."""
-    change = read_json(source)
-    with _wallet(context, home, policy) as flows:
-        result = _in_two_steps(flows, "UpdateConfiguration", approve, as_json=as_json, change=change)
-    _show_change(result, as_json=as_json)
-
-
-def approve_session(
-    context: typer.Context,
-    source: JsonFile,
-    approve: Approve = None,
-    policy: user.PolicyFile = None,
-    home: user.Home = None,
-    as_json: user.Json = False,
-) -> None:
-    """Grant an explicit session from a JSON file: shows its rules and the most it can move, asks, and signs."""
-    permissions = read_json(source)
-    with _wallet(context, home, policy) as flows:
-        result = _in_two_steps(flows, "ApproveSession", approve, as_json=as_json, permissions=permissions)
-    _show_change(result, as_json=as_json)
-
-
-def revoke_session(
+def attest(
     context: typer.Context,
     signer: Annotated[str, typer.Argument(help="Address of the session's key.", show_default=False)],
-    approve: Approve = None,
+    redirect_url: Annotated[str | None, typer.Option("--redirect-url", help="Of the application's origin.")] = None,
     policy: user.PolicyFile = None,
     home: user.Home = None,
     as_json: user.Json = False,
 ) -> None:
-    """End the session of a key; a key without one is barred from implicit sessions."""
-    with _wallet(context, home, policy) as flows:
-        result = _in_two_steps(flows, "RevokeSession", approve, as_json=as_json, signer=signer)
-    _show_change(result, as_json=as_json)
+    """Attest the key of an implicit session, for the application that this login is for."""
+    with acting_wallet(context, home, policy) as flows:
+        result = flows.attest(signer, redirect_url)
+    words = [*result["words"], f"encoded    {result['encoded']}"]
+    user.show(result, as_json=as_json, words=lambda: "\n".join(words))
 
 
-def confirm(
+def queue_recovery(
     context: typer.Context,
-    image_hash: Annotated[str, typer.Argument(help="Of the pending configuration.", show_default=False)],
-    signature: Annotated[str, typer.Argument(help="The complete signature, 0x hex.", show_default=False)],
+    source: JsonFile,
+    chain: Chain,
     policy: user.PolicyFile = None,
     home: user.Home = None,
     as_json: user.Json = False,
 ) -> None:
-    """Take up an update that the guard has signed, too."""
-    with _wallet(context, home, policy) as flows:
-        result = flows.confirm(image_hash, signature)
-    user.show(result, as_json=as_json, words=lambda: _picture(result))
+    """Queue calls (a payload of type call) for recovery, where your login is a recovery key of the wallet."""
+    payload = read_json(source)
+    with acting_wallet(context, home, policy) as flows:
+        result = flows.queue_recovery(chain, payload)
+    calls = [f"{name:10} {result[name]['to']} {result[name]['data']}" for name in ("queue", "execute")]
+    words = [*result["understood"]["words"], *calls]
+    user.show(result, as_json=as_json, words=lambda: "\n".join(words))
+
+
+def cancel_recovery(
+    context: typer.Context,
+    chain: Chain,
+    nonce: Annotated[str, typer.Option("--nonce", help="Of what was queued.")],
+    space: Annotated[str, typer.Option("--space", help="Of what was queued.")] = "0",
+    signatures: Signatures = None,
+    policy: user.PolicyFile = None,
+    home: user.Home = None,
+    as_json: user.Json = False,
+) -> None:
+    """Sign calls of nothing with the nonce of what was queued, so that it can never be done."""
+    others = None if signatures is None else read_json(signatures)
+    with acting_wallet(context, home, policy) as flows:
+        result = flows.cancel_recovery(chain, space, nonce, others)
+    user.show(result, as_json=as_json, words=lambda: signed_words(result, result["understood"]["words"]))
 
 
 @contextmanager
-def _wallet(context: typer.Context, home: Path | None, policy: Path | None) -> Iterator[WalletFlows]:
+def acting_wallet(context: typer.Context, home: Path | None, policy: Path | None) -> Iterator[WalletFlows]:
+    """The wallet calls of the saved session; leaves with a hint when there is none."""
     from host_proxy.client.wallet_flows import WalletFlows
 
     profile = user.require_profile(home)
@@ -153,44 +142,15 @@ def _wallet(context: typer.Context, home: Path | None, policy: Path | None) -> I
         yield WalletFlows(acting.api, profile.session)
 
 
-def _in_two_steps(
-    flows: WalletFlows, method: str, approve: str | None, *, as_json: bool, **members: Any
-) -> dict[str, Any]:
-    """Described and, once its image hash is approved, signed. For programs that is two calls of the command."""
-    if approve is not None:
-        return flows.change(method, approve, **members)
-    described = flows.change(method, None, **members)
-    if as_json:
-        return described
-    typer.echo(user.printable("\n".join(_change_words(described))))
-    if not typer.confirm("Sign exactly this?"):
-        leave(ExitCode.FAILED, "nothing was signed")
-    return flows.change(method, described["imageHash"], **members)
-
-
-def _show_change(result: dict[str, Any], *, as_json: bool) -> None:
-    def words() -> str:
-        return _signed(result["update"], [f"signed the update to {result['imageHash']}"])
-
-    user.show(result, as_json=as_json, words=words)
-
-
-def _change_words(described: dict[str, Any]) -> list[str]:
-    worst = described.get("worstCase")
-    lines = [*described.get("session", []), *described["words"], f"image hash {described['imageHash']}"]
-    if worst is not None:
-        tokens = [f"  of {one['token']}: {one['most'] or 'WITHOUT A LIMIT'}" for one in worst["tokens"]]
-        lines += ["at most, in base units:", f"  coins: {worst['native']}", *tokens]
-    return lines
-
-
-def _signed(result: dict[str, Any], words: list[str]) -> str:
+def signed_words(result: dict[str, Any], words: list[str]) -> str:
+    """The answer of a signing method for a person."""
     state = "complete" if result["complete"] else f"weight {result['weight']} of {result['threshold']}"
     names = ("wallet", "digest", "signature", "partial", "packed")
     return "\n".join([*words, state, *(f"{name:10} {result[name]}" for name in names if name in result)])
 
 
-def _picture(result: dict[str, Any]) -> str:
+def picture_of(result: dict[str, Any]) -> str:
+    """The answer of a method that shows a configuration, for a person."""
     from evm.errors import EvmError
     from evm.wallet.document import parse_document
     from evm.wallet.picture import picture

@@ -32,6 +32,14 @@ class WalletFlows:
         """The attestation of an implicit session."""
         return self._ask("IssueAttestation", approvedSigner=signer, redirectUrl=redirect_url)
 
+    def queue_recovery(self, chain_id: int, payload: Any) -> dict[str, Any]:
+        """Calls for the recovery module, signed by the login's key."""
+        return self._ask("QueueRecovery", chainId=chain_id, payload=payload)
+
+    def cancel_recovery(self, chain_id: int, space: str, nonce: str, signatures: Any = None) -> dict[str, Any]:
+        """Calls of nothing, which use up the nonce of what was queued."""
+        return self._ask("CancelRecovery", chainId=chain_id, space=space, nonceUsed=nonce, signatures=signatures)
+
     def change(self, method: str, image_hash: str | None, **members: Any) -> dict[str, Any]:
         """One step of `UpdateConfiguration`, `ApproveSession` or `RevokeSession`: described, or signed if it leads to
         `image_hash`.

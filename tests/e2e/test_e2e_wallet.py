@@ -15,10 +15,6 @@ from evm.wallet.payload_json import parse_payload
 from evm.wallet.signature.contracts import NoContracts
 from evm.wallet.signature.verifying import verify_signature
 from host_proxy.cli import USER_COMMANDS, build_app
-from host_proxy.client.api import Api
-from host_proxy.client.device_key import DeviceKey
-from host_proxy.client.profile import load_profile
-from host_proxy.client.wallet_flows import WalletFlows
 from simulator import settings
 from simulator.browser import sign_in
 from tests.e2e.e2e_support import Site
@@ -128,18 +124,18 @@ def test_session_is_shown_with_its_worst_case_before_it_is_signed(terminal: Term
 
 
 def test_attestation_names_the_provider_and_application_of_the_login(terminal: Terminal) -> None:
-    profile = load_profile(terminal.home)
-    assert profile is not None
-    api = Api(
-        profile.url,
-        DeviceKey.load_or_create(terminal.home / "device-key.pem"),
-        scope=profile.scope,
-        origin=profile.origin,
-        roots=(terminal.site.stand_ins.root,),
-        image=terminal.site.image,
-    )
-    found = WalletFlows(api, profile.session).attest(checksum(Address(b"\x73" * 20)), None)["attestation"]
+    found = terminal.json("wallet", "attest", checksum(Address(b"\x73" * 20)))["attestation"]
     assert found["issuerHash"] == "0x" + keccak256(settings.ISSUER.encode()).hex()
     assert found["audienceHash"] == "0x" + keccak256(settings.CLIENT_ID.encode()).hex()
-    assert found["authData"]["redirectUrl"] == profile.origin
-    api.close()
+    assert found["authData"]["redirectUrl"] == settings.ORIGIN
+    words = terminal.run("wallet", "attest", checksum(Address(b"\x74" * 20))).stdout
+    assert "It was attested after a login on" in words
+
+
+def test_recovery_is_queued_and_made_void(terminal: Terminal) -> None:
+    queued = terminal.run("wallet", "queue-recovery", terminal.file("payload.json", PAYLOAD), "--chain", "10").stdout
+    assert "Queued now, anyone may have it done from" in queued
+    assert "queue      0x000000000000AB36D17eB1150116371520565205 0xb05f87db" in queued
+    void = terminal.json("wallet", "cancel-recovery", "--chain", "10", "--nonce", "0")
+    assert void["complete"] is True
+    assert void["understood"]["calls"] == []

@@ -91,6 +91,9 @@ async def test_login_that_is_no_recovery_key_queues_nothing(pki_folder: Any) -> 
 async def test_queued_calls_keep_to_the_rules_of_all_calls(user: SmartUser) -> None:
     forbidden = calls(call(delegateCall=True))
     assert (await refused(user.ask("QueueRecovery", chainId=1, payload=forbidden))).cause == "wallet-call-delegate"
+    parented = PAYLOAD | {"parentWallets": [user.signer]}
+    error = await refused(user.ask("QueueRecovery", chainId=1, payload=parented))
+    assert error.cause == "wallet-packed-calls-parents"
     message = {"type": "message", "message": "0x00"}
     assert (await refused(user.ask("QueueRecovery", chainId=1, payload=message))).cause == "wallet-asked-kind"
 

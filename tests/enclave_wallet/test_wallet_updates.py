@@ -92,6 +92,15 @@ async def test_spent_nonce_confirms_nothing(user: SmartUser) -> None:
     assert (await user.ask("Configuration"))["imageHash"] == user.created["imageHash"]
 
 
+async def test_what_happens_to_recovery_is_said(user: SmartUser) -> None:
+    added = (await user.ask("UpdateConfiguration", change=ADD))["words"]
+    assert any(line.startswith(f"Recovery: From now on: The key {NEW_DEVICE} alone") for line in added)
+    change = {"type": "rotate-device", "from": OLD_DEVICE, "to": NEW_DEVICE}
+    rotated = (await user.ask("UpdateConfiguration", change=change))["words"]
+    assert any(line.startswith(f"Recovery: No longer: The key {OLD_DEVICE} alone") for line in rotated)
+    assert any(f"No longer: The key {OLD_DEVICE} may attest" in line for line in rotated)
+
+
 @pytest.mark.parametrize("other", ["0x" + "11" * 32, None])
 async def test_another_image_hash_than_the_one_described_is_not_signed(user: SmartUser, other: str | None) -> None:
     described = await user.ask("UpdateConfiguration", change=ADD)
