@@ -1,4 +1,4 @@
-"""`chancery wallet create`, `address`, `configuration`, `sign`, `attest` and recovery: what a login does for a wallet."""
+"""`chancery wallet create`, `address`, `configuration`, `sign`, `attest` and recovery: what logins do for wallets."""
 
 from __future__ import annotations
 
