@@ -97,6 +97,8 @@ async def _serve(appliance: Appliance, state: Path, stopping: asyncio.Event, say
 
 
 def _welcome(appliance: Appliance) -> str:
+    from simulator import settings
+
     return f"""
 ready at {appliance.url}
 
@@ -111,5 +113,11 @@ In another terminal (the same programs as in production, with the simulator's tr
   .venv/bin/chancery-sim verify proof.bundle                   verified, under the simulator's root
   .venv/bin/chancery verify proof.bundle                       refused: not Amazon's root
   .venv/bin/chancery-sim attest verify {appliance.url}/status  the enclave itself, and nitro-attest refuses it
+
+Scopes: {settings.SCOPE} takes what published clients send; {settings.STRICT_SCOPE} mails long codes and signs
+no digests; {settings.SEALED_SCOPE} takes logins sealed only. Passkeys are for the site localhost.
+OpenID applications at {settings.ISSUER}, with redirect URI {settings.REDIRECT_URI}:
+  {settings.CLIENT_ID} (public, PKCE), {settings.WEB_CLIENT_ID} (secret, PKCE),
+  {settings.TEAM_CLIENT_ID} (generated secret, no PKCE); for browsers at {appliance.stand_ins.login_page_url}/authorize
 
 Ctrl-C stops everything; wallets stay in {DEFAULT_STATE.name}/."""

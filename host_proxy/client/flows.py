@@ -66,6 +66,22 @@ class Flows:
         self._api.signed(f"{_INSTRUMENT}/CommitVerifier", params | {"metadata": metadata})
         return {"identityType": "OIDC", "authMode": "IDToken", "verifier": handle, "answer": token}
 
+    def start_code_login(self, issuer: str, client_id: str, redirect_uri: str) -> dict[str, str]:
+        """Begin a login by authorization code with PKCE. The result's `challenge` goes to the provider as S256."""
+        return self._commit_to_code("AuthCodePKCE", issuer, client_id, redirect_uri, {})
+
+    def finish_code_login(self, started: dict[str, str], code: str, lifetime_s: int | None = None) -> Login:
+        """Bring back the code that the provider gave for the challenge."""
+        return self._complete(_code_proof("AuthCodePKCE", started, code), lifetime_s)
+
+    def hashed_code_login(
+        self, issuer: str, client_id: str, redirect_uri: str, code: str, lifetime_s: int | None = None
+    ) -> Login:
+        """Commit to the hash of a code that came without PKCE, then show the code."""
+        handle = {"handle": _keccak_hex(code)}
+        started = self._commit_to_code("AuthCode", issuer, client_id, redirect_uri, handle)
+        return self._complete(_code_proof("AuthCode", started, code), lifetime_s)
+
     def create_session(self, lifetime_s: int | None = None) -> Session:
         """A session attestation for this client's origin."""
         params = {} if lifetime_s is None else {"lifetime": lifetime_s}
@@ -103,6 +119,13 @@ class Flows:
         body = self._api.post("/rpc/Attestation/Document", {"nonce": nonce}).body
         return decode_b64u(body["document"])
 
+    def _commit_to_code(
+        self, mode: str, issuer: str, client_id: str, redirect_uri: str, more: dict[str, str]
+    ) -> dict[str, str]:
+        metadata = {"iss": issuer, "aud": client_id, "redirect_uri": redirect_uri}
+        params = {"identityType": "OIDC", "authMode": mode, "scope": self._scope, "metadata": metadata}
+        return self._api.signed(f"{_INSTRUMENT}/CommitVerifier", params | more).body
+
     def _complete(self, proof: dict[str, str], lifetime_s: int | None) -> Login:
         params: dict[str, Any] = {"signerType": "Ethereum_Secp256k1", "scope": self._scope, **proof}
         if lifetime_s is not None:
@@ -115,6 +138,10 @@ def mail_proof(started: dict[str, str], code: str) -> dict[str, str]:
     """The members that finish a login with the code from the mail."""
     answer = _keccak_hex(started["challenge"] + code.strip().upper())
     return {"identityType": "Email", "authMode": "OTP", "verifier": started["verifier"], "answer": answer}
+
+
+def _code_proof(mode: str, started: dict[str, str], code: str) -> dict[str, str]:
+    return {"identityType": "OIDC", "authMode": mode, "verifier": started["verifier"], "answer": code}
 
 
 def decode_b64u(text: str) -> bytes:

@@ -17,7 +17,7 @@ from evm.address import Address, checksum, parse_address
 from evm.keccak import keccak256
 from host_proxy.client.flows import Session, decode_b64u
 from simulator import contracts, settings
-from simulator.browser import sign_in
+from simulator.browser import authorize, sign_in
 from simulator.chain import ChainError, LocalChain
 from simulator.tls import TlsAuthority
 from tests.e2e.e2e_support import ORIGIN, SCOPE, STRICT_SCOPE, Site, User, new_email, refused
@@ -65,6 +65,28 @@ def test_id_token_logs_in_once(site: Site) -> None:
     with refused() as refusal:
         site.user().flows.id_token_login(token)
     assert (refusal.code, refusal.cause) == (7200, "cannot reuse an old ID token")
+
+
+@pytest.mark.parametrize("client_id", [settings.CLIENT_ID, settings.WEB_CLIENT_ID])
+def test_code_of_the_provider_is_exchanged_inside_with_pkce(site: Site, client_id: str) -> None:
+    user = site.user()
+    started = user.flows.start_code_login(settings.ISSUER, client_id, settings.REDIRECT_URI)
+    code = authorize(site.stand_ins.login_page_url, "coder", client_id, started["challenge"])
+    login = user.flows.finish_code_login(started, code)
+    assert login.identity["sub"] == "coder"
+    assert login.signer == site.user().log_in_by_token("coder").signer
+
+
+def test_code_without_pkce_is_exchanged_with_a_generated_client_secret(site: Site) -> None:
+    code = authorize(site.stand_ins.login_page_url, "team-coder", settings.TEAM_CLIENT_ID)
+    login = site.user().flows.hashed_code_login(settings.ISSUER, settings.TEAM_CLIENT_ID, settings.REDIRECT_URI, code)
+    assert login.identity["sub"] == "team-coder"
+
+
+def test_scope_for_sealed_logins_takes_none_in_the_clear(site: Site) -> None:
+    with refused() as refusal:
+        site.user(settings.SEALED_SCOPE).flows.start_mail_login(new_email())
+    assert refusal.code == 7319
 
 
 def test_wrong_code_is_refused_and_the_right_one_then_works(site: Site) -> None:
