@@ -94,6 +94,22 @@ async def test_a_login_that_overlaps_a_freeze_does_not_bring_back_the_account_fr
     assert await code_of(laptop.sign()) == 7330
 
 
+async def test_a_freeze_that_lands_while_a_login_is_being_linked_counts(world: World, monkeypatch: Any) -> None:
+    phone, laptop = await two_devices(world)
+    accounts = accounts_of(world)
+    slot, frozen = accounts.slot, []
+
+    async def freezing(scope: str, identity: Any) -> Any:
+        if not frozen:
+            frozen.append(await phone.account("Freeze"))
+        return await slot(scope, identity)
+
+    proof = await laptop.start_link(WORK)
+    monkeypatch.setattr(accounts, "slot", freezing)
+    assert await code_of(laptop.account("Link", **proof)) == 7330
+    assert len((await phone.account("Get"))["logins"]) == 1
+
+
 async def test_a_freeze_whose_write_was_not_acknowledged_counts_if_it_happened(world: World, monkeypatch: Any) -> None:
     """Meanwhile somebody has read the account as it was before."""
     phone, laptop = await two_devices(world)

@@ -63,6 +63,16 @@ async def test_a_session_of_another_scope_opens_nothing(world: World) -> None:
         assert caught.value.error is errors.SESSION_MISMATCH
 
 
+async def test_an_account_in_another_place_is_refused(world: World) -> None:
+    accounts = accounts_of(world)
+    account = await accounts.find_by_address(SCOPE, await Person(world).log_in(ADA))
+    elsewhere = accounts._key(SCOPE, "0x" + "11" * 20)
+    await accounts._records.save(accounts._records.change(elsewhere, 0, account.body()))
+    with pytest.raises(Refusal) as caught:
+        await accounts.load(elsewhere)
+    assert caught.value.error is errors.DATA_INTEGRITY_ERROR
+
+
 async def test_linking_twice_changes_nothing(world: World) -> None:
     phone, _, _ = await linked(world)
     assert len((await phone.link(WORK))["logins"]) == 2
