@@ -259,6 +259,10 @@ async def test_an_old_account_alone_lets_nobody_in(world: World) -> None:
     world.store.rows |= before
     await world.boot()
     assert await code_of(Person(world).log_in(WORK)) == 7331
+    await phone.log_in(ADA)
+    assert await code_of(phone.account("Unlink", login=f"Email:{WORK}")) == 7307, (
+        "the two records contradict each other"
+    )
 
 
 async def test_old_records_are_refused_in_the_boot_that_wrote_newer_ones(world: World) -> None:
