@@ -109,6 +109,15 @@ async def test_cleanup_retires_what_a_whole_pass_has_shown_to_be_unused(admin: A
     assert world.enclave._generations.current.generation == 2
 
 
+async def test_half_a_pass_retires_nothing(admin: Administrator, world: World) -> None:
+    await users(world, 4)
+    await admin.rotate("1")
+    await world.pass_time(LATER_S)
+    assert not await admin.refresh("1", batch=2)
+    assert await admin.cleanup() == 0
+    assert await in_use(world) == [1, 2]
+
+
 async def test_two_rotations_and_one_cleanup(admin: Administrator, world: World) -> None:
     [person] = await users(world, 1)
     await admin.rotate("1")
