@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from enclave.deployment import Deployment
+from enclave.errors import StoreError
 from protocol import limits
+from protocol.services import RecordKey
 from tests.appliance import SCOPE, World
 from tests.enclave_accounts.administration import Administrator
 from tests.enclave_accounts.people import ADA, Person, accounts_of, code_of, refused
@@ -45,16 +47,10 @@ async def under(world: World) -> dict[int, int]:
     counts: dict[int, int] = {}
     for table, id_ in world.store.rows:
         if table == "account":
-            [record] = await accounts_of(world)._records.load(_key(id_))
+            [record] = await accounts_of(world)._records.load(RecordKey("account", id_))
             generation = record.body[3][0]
             counts[generation] = counts.get(generation, 0) + 1
     return counts
-
-
-def _key(id_: bytes) -> Any:
-    from protocol.services import RecordKey
-
-    return RecordKey("account", id_)
 
 
 async def users(world: World, count: int) -> list[Person]:
@@ -181,8 +177,6 @@ async def test_a_rotation_whose_write_is_not_acknowledged_is_as_if_it_were_not_o
     put = world.store.put
 
     async def lost(writes: Any) -> None:
-        from enclave.errors import StoreError
-
         await put(writes)
         if writes[0].key.table == "deployment":
             raise StoreError("store-unreachable")
@@ -196,6 +190,50 @@ async def test_a_rotation_whose_write_is_not_acknowledged_is_as_if_it_were_not_o
     await newcomer.log_in("new@example.com")
     await newcomer.sign()
     assert (await under(world))[2] == 1
+
+
+def open_keys(world: World, generation: int) -> int:
+    """How many holder keys of a generation are in memory, whether it is in use or not."""
+    made = [keys for keys in world.holder_keys if keys.generation == generation]  # type: ignore[attr-defined]
+    return sum(seat.key is not None for keys in made for seat in keys._seats.values())
+
+
+@pytest.fixture
+def made_keys(world: World) -> World:
+    """Every set of holder keys that is made from here on is kept in sight, and so are those in use."""
+    generations = world.enclave._generations
+    make, seen = generations._make, [generations.current]
+
+    def remembered(number: int) -> Any:
+        seen.append(make(number))
+        return seen[-1]
+
+    generations._make = remembered  # type: ignore[misc]
+    world.holder_keys = seen  # type: ignore[attr-defined]
+    return world
+
+
+async def test_keys_of_a_rotation_that_failed_do_not_stay_in_memory(
+    admin: Administrator, made_keys: World, monkeypatch: Any
+) -> None:
+    put = made_keys.store.put
+
+    async def deployment_down(writes: Any) -> None:
+        if writes[0].key.table == "deployment":
+            raise StoreError("store-unreachable")
+        await put(writes)
+
+    monkeypatch.setattr(made_keys.store, "put", deployment_down)
+    assert await code_of(admin.rotate("1")) == 7102
+    assert (open_keys(made_keys, 1), open_keys(made_keys, 2)) == (3, 0)
+
+
+async def test_keys_of_a_retired_generation_leave_memory(admin: Administrator, made_keys: World) -> None:
+    await admin.rotate("1")
+    await made_keys.pass_time(LATER_S)
+    assert await admin.refresh("1")
+    assert await admin.cleanup() == 1
+    assert (open_keys(made_keys, 1), open_keys(made_keys, 2)) == (0, 3)
 
 
 async def test_all_holders_make_a_generation_or_there_is_none(admin: Administrator, world: World) -> None:
