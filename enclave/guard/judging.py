@@ -5,6 +5,7 @@ permission that matches; else the answer is no (SE-18). Budgets then count what 
 the answer, and it names what decided, and what the nearest better answer would need.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -14,7 +15,7 @@ from enclave.guard.compiling import CompiledBudget, Rules, Subject
 from enclave.guard.conditions import Circumstances, CompiledRule
 from enclave.guard.limits import MAX_COMPARISONS
 from evm.address import checksum
-from evm.effects import Effect, Kind, all_effects
+from evm.effects import Asset, Effect, Kind, all_effects
 from evm.effects.effect_words import decimal
 
 
@@ -182,20 +183,14 @@ def subject_of(per: Subject, about: Circumstances) -> str:
 
 
 def _draws(rules: Rules, effects: tuple[Effect, ...], about: Circumstances) -> Iterator[Draw]:
-    """What each budget would lose. What comes back to the wallet itself is not lost."""
-    leaving = [
-        effect
-        for effect in all_effects(effects)
-        if effect.amount and effect.counterparty != about.wallet and effect.asset is not None
-    ]
+    """What each budget would lose. What comes back to the wallet itself is not lost; chain 0 is every chain."""
+    leaving: Counter[tuple[Kind, int, Asset]] = Counter()
+    for effect in all_effects(effects):
+        if effect.amount and effect.asset is not None and effect.counterparty != about.wallet:
+            leaving[(effect.kind, effect.chain_id, effect.asset.kind)] += effect.amount
     for budget in rules.budgets:
         amount = sum(
-            effect.amount or 0
-            for effect in leaving
-            if effect.kind in budget.kinds
-            and effect.asset is not None
-            and effect.asset.kind == budget.asset
-            and effect.chain_id in (budget.chain_id, 0)
+            leaving[(kind, chain_id, budget.asset)] for kind in budget.kinds for chain_id in (budget.chain_id, 0)
         )
         if amount:
             yield Draw(budget, subject_of(budget.budget.per, about), amount)

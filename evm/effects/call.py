@@ -6,7 +6,7 @@ ABI says, is an `unknown` effect (SE-18).
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from evm import abi
@@ -87,8 +87,14 @@ class Call:
 
     def inner(self, to: Address, value: int, data: bytes, *, sender: Address | None = None) -> tuple[Effect, ...]:
         """What a call does that this one leads to; made by the called contract itself if no sender is given."""
-        call = replace(self, sender=sender or self.to, to=to, value=value, data=data, depth=self.depth + 1, function="")
-        return read_call(call)
+        by = sender or self.to
+        depth = self.depth + 1
+        return read_call(Call(self.walk, self.chain_id, by, to, value, data, depth, self.signed, self.conditional))
+
+    def named(self, function: str) -> "Call":
+        """The same call, of a function that has been found in the table."""
+        parts = (self.walk, self.chain_id, self.sender, self.to, self.value, self.data)
+        return Call(*parts, self.depth, self.signed, self.conditional, function)
 
     def nested(self, kind: Kind, effects: Iterable[Effect], **fields: Any) -> Effect:
         """A container of further effects."""
@@ -142,7 +148,7 @@ def _read_data(call: Call) -> Iterable[Effect]:
     function = FUNCTIONS.get(call.selector)
     if function is None:
         return [call.unknown(Reason.SELECTOR)]
-    named = replace(call, function=function.name)
+    named = call.named(function.name)
     try:
         arguments = abi.decode(function.types, call.data[SELECTOR_BYTES:])
         found = list(function.reader(named, *arguments))

@@ -101,7 +101,7 @@ class Asset:
     @property
     def kind(self) -> "Asset":
         """The asset without its item."""
-        return Asset(self.standard, self.contract)
+        return self if self.id is None else Asset(self.standard, self.contract)
 
 
 COIN: Final = Asset("native")

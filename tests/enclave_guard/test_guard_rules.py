@@ -310,3 +310,10 @@ def naive(rule: dict[str, Any], effect: Effect) -> bool:
     if denies:
         return all(wide[name] for name in wide if rule[name])
     return not any(wide[name] for name in wide if not rule[name])
+
+
+def test_what_holds_on_every_chain_is_drawn_from_the_budget_of_each() -> None:
+    everywhere = Effect(Kind.NATIVE, 0, WALLET, counterparty=PAYROLL, asset=COIN, amount=7)
+    pay = {"id": "pay", "decision": "allow", "effects": ["native"], "counterparties": ["payroll"], "every_chain": True}
+    draws = decide((everywhere,), rules(rules=[pay])).draws
+    assert {(draw.budget.id, draw.amount) for draw in draws} == {("coins-day", 7), ("coins-day-137", 7)}

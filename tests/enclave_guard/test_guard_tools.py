@@ -72,6 +72,26 @@ def test_a_check_finds_what_it_is_for(changes: dict[str, Any], finding: tuple[st
     assert finding in codes(rules(**changes))
 
 
+@pytest.mark.parametrize(
+    "narrow",
+    [
+        {"hours": {"days": ["mon"]}},
+        {"not_before_s": 5},
+        {"not_after_s": 5},
+        {"lasts_at_most_s": 60},
+        {"scopes": ["@1"]},
+        {"chains": [1]},
+        {"wallets": [checksum(WALLET)]},
+        {"contracts": [checksum(USD)]},
+        {"selectors": ["0xa9059cbb"]},
+    ],
+)
+def test_a_rule_that_holds_at_times_or_for_some_does_not_make_the_next_unreachable(narrow: dict[str, Any]) -> None:
+    assert ("unreachable", "again") not in codes(rules(rules=[PAY | narrow, PAY | {"id": "again"}]))
+    assert ("unreachable", "again") in codes(rules(rules=[PAY, PAY | narrow | {"id": "again"}]))
+    assert ("unreachable", "again") in codes(rules(rules=[PAY | narrow, PAY | narrow | {"id": "again"}]))
+
+
 def test_findings_are_sentences_that_name_their_subject() -> None:
     for finding in check_rules(RULES):
         assert finding.words.endswith((".", "!"))

@@ -606,3 +606,10 @@ def test_what_only_an_entry_point_calls_is_nothing_that_anybody_else_calls() -> 
     assert effect.reason is Reason.IMPOSTOR
     [nested] = read_call(Call(Walk(NO_TOKENS), CHAIN, ENTRY_POINT, SAFE, 0, data))
     assert nested.effects[0].kind is Kind.TRANSFER
+
+
+def test_dirty_bits_behind_a_selector_are_not_decoded() -> None:
+    data = bytearray(calldata("addHook(bytes4,address)", b"abcd", THIEF))
+    data[4 + 31] = 1
+    [effect] = read(SAFE, bytes(data))
+    assert effect.reason is Reason.ENCODING

@@ -193,6 +193,8 @@ def test_an_explicit_session_shows_its_bounds_and_as_unknown_what_has_none() -> 
     assert (bounded.kind, bounded.amount, bounded.expires_s) == (Kind.APPROVAL, 50, 99)
     [open_] = session(selector)
     assert (open_.kind, open_.reason, open_.contract) == (Kind.UNKNOWN, Reason.CODE, TOKEN)
+    nothing = ParameterRule(ParameterOperation.LESS_THAN_OR_EQUAL, 0, 36, cumulative=True)
+    assert session(selector, nothing) == ()
     [endless] = session(selector, amount, deadline=0)
     assert endless.expires_s is None
 

@@ -8,6 +8,7 @@ from tests.fuzz import (
     channel_targets,
     eif_targets,
     enclave_targets,
+    guard_targets,
     host_targets,
     login_targets,
     session_targets,
@@ -31,4 +32,5 @@ TARGETS: Final[dict[str, Target]] = {
     **simulator_targets.TARGETS,
     **wallet_targets.TARGETS,
     **wallet_request_targets.TARGETS,
+    **guard_targets.TARGETS,
 }
