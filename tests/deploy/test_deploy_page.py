@@ -47,7 +47,7 @@ def test_option_that_does_not_exist_would_be_seen() -> None:
 
 
 def test_commands_of_the_host_and_of_verifiers_exist_as_written() -> None:
-    assert len(commands("chancery")) == 4
+    assert len(commands("chancery")) == 5
     for arguments in commands("chancery"):
         parse(build_host((AMAZON,)), arguments)
     assert len(commands("nitro-attest")) == 2
