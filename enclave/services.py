@@ -1,6 +1,6 @@
 """The methods that clients call, put together over what the boot has opened.
 
-The one place where they are named. Loaded while the holders answer.
+The place where they are named, but for those of smart wallets. Loaded while the holders answer.
 """
 
 from collections.abc import Mapping
@@ -33,14 +33,10 @@ from enclave.rpc.account import AccountService
 from enclave.rpc.admin import AdminService
 from enclave.rpc.authorized import Authorizer
 from enclave.rpc.identity_instrument import IdentityInstrument
-from enclave.rpc.legacy_wallet import LegacyWalletService
 from enclave.rpc.session import SessionService
 from enclave.rpc.signer import SignerService
-from enclave.rpc.wallet import WalletService
-from enclave.rpc.wallet_call import WalletCalls
-from enclave.rpc.wallet_update import WalletUpdateService
-from enclave.sequence.wallet_records import WalletRecords
 from enclave.sessions import Sessions
+from enclave.wallet_services import wallet_methods
 from enclave.wallets import Wallets
 
 
@@ -66,15 +62,11 @@ def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
     authorizer = Authorizer(config, clock, devices, sessions)
     session = SessionService(config, clock, authorizer, accounts, devices, sessions, nonces)
     signer = SignerService(authorizer, wallets, parts.second_opinion)
-    legacy = LegacyWalletService(authorizer, wallets, nonces, clock, parts.second_opinion)
-    wallet_records = WalletRecords(records)
-    wallet_calls = WalletCalls(authorizer, accounts, wallet_records, nonces, clock)
-    wallet = WalletService(wallet_calls, wallet_records, wallets, clock, parts.second_opinion)
-    update = WalletUpdateService(wallet_calls, wallet_records, wallets, clock, parts.second_opinion)
     changes = AccountChanges(accounts, devices, clock, config.limits)
     account = AccountService(clock, authorizer, accounts, changes, proofs, nonces)
     return {
         **_admin_methods(parts, accounts, nonces, client_secrets),
+        **wallet_methods(parts, authorizer, accounts, records, nonces, wallets),
         "/rpc/IdentityInstrument/CommitVerifier": instrument.commit_verifier,
         "/rpc/IdentityInstrument/CompleteAuth": instrument.complete_auth,
         "/rpc/IdentityInstrument/Sign": instrument.sign,
@@ -91,19 +83,6 @@ def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
         "/rpc/Signer/SignMessage": signer.sign_message,
         "/rpc/Signer/SignTypedData": signer.sign_typed_data,
         "/rpc/Signer/SignTransaction": signer.sign_transaction,
-        "/rpc/LegacyWallet/Address": legacy.address,
-        "/rpc/LegacyWallet/Sign": legacy.sign,
-        "/rpc/Wallet/Create": wallet.create,
-        "/rpc/Wallet/Address": wallet.address,
-        "/rpc/Wallet/Configuration": wallet.configuration,
-        "/rpc/Wallet/SignPayload": wallet.sign_payload,
-        "/rpc/Wallet/IssueAttestation": wallet.issue_attestation,
-        "/rpc/Wallet/QueueRecovery": wallet.queue_recovery,
-        "/rpc/Wallet/CancelRecovery": wallet.cancel_recovery,
-        "/rpc/Wallet/UpdateConfiguration": update.update,
-        "/rpc/Wallet/ApproveSession": update.approve_session,
-        "/rpc/Wallet/RevokeSession": update.revoke_session,
-        "/rpc/Wallet/ConfirmUpdate": update.confirm,
     }
 
 

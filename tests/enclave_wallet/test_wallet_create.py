@@ -147,7 +147,8 @@ async def test_other_device_of_the_account_finds_the_wallet(world: World, user: 
 
 async def test_wallet_of_another_login_in_the_accounts_place_is_found_out(world: World) -> None:
     user = await SmartUser.logged_in(world)
-    service: Any = world.enclave._dispatcher._routes.signed["/rpc/Wallet/Create"].__self__  # type: ignore[attr-defined]
+    method: Any = world.enclave._dispatcher._routes.signed["/rpc/Wallet/Create"]
+    service = (await method.func.__self__.get()).wallet
     device = await service._calls._authorizer._devices.load(user.client.scope, user.client.name)
     foreign = NewSigners(address_of(DEVICE), None, None)
     template = world.config.scopes[0].wallet
