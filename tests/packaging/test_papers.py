@@ -37,8 +37,6 @@ def routes() -> set[str]:
     """Every path that the enclave's composition names, and the one that the dispatcher takes for sealed requests."""
     names = ("app.py", "services.py", "wallet_services.py")
     composing = [ast.parse((ROOT / "enclave" / name).read_text()) for name in names]
-        ast.parse((ROOT / "enclave" / name).read_text()) for name in ("app.py", "services.py", "wallet_services.py")
-    ]
     nodes = [node for tree in composing for node in ast.walk(tree)]
     texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     return {text for text in texts if text.startswith("/")} | {channel.PATH}
