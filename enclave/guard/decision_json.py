@@ -11,7 +11,7 @@ from typing import Any, Final
 from enclave.guard.conditions import Circumstances
 from enclave.guard.errors import RulesError
 from enclave.guard.judging import Decision, Reason
-from enclave.guard.limits import MAX_LOG_LINE_BYTES
+from enclave.guard.limits import MAX_LOG_DEPTH, MAX_LOG_LINE_BYTES, MAX_LOG_NAME_CHARS
 from evm.address import checksum, parse_address
 from evm.effects import Effect
 from evm.effects.effect_json import effect_to_json, effects_from_json
@@ -23,8 +23,6 @@ from protocol.errors import ProtocolError
 
 _FORMAT: Final = "chancery/guard-decision/1"
 _FIELDS: Final = ("format", "timeS", "wallet", "scope", "session", "rulesVersion", "outcome", "by", "effects")
-_MAX_NAME_CHARS: Final = 512
-_MAX_DEPTH: Final = 64  # two levels of JSON for each level of effects
 
 
 def decision_to_json(decision: Decision, naming: Naming) -> dict[str, Any]:
@@ -89,11 +87,11 @@ def log_line(decision: Decision, about: Circumstances) -> str:
 def parse_log_line(line: str) -> LogEntry:
     """The recorded decision in a line; `RulesError("log-line")` otherwise."""
     try:
-        value = canonical_json.parse(line.encode(), max_bytes=MAX_LOG_LINE_BYTES, max_depth=_MAX_DEPTH)
+        value = canonical_json.parse(line.encode(), max_bytes=MAX_LOG_LINE_BYTES, max_depth=MAX_LOG_DEPTH)
         found = members(value, required=_FIELDS, code="log-line")
         names = [found[name] for name in ("scope", "session", "outcome", "by")]
         numbers = [found["timeS"], found["rulesVersion"]]
-        if found["format"] != _FORMAT or not all(isinstance(n, str) and len(n) <= _MAX_NAME_CHARS for n in names):
+        if found["format"] != _FORMAT or not all(isinstance(n, str) and len(n) <= MAX_LOG_NAME_CHARS for n in names):
             raise EvmError("log-line")
         if not all(type(number) is int and number >= 0 for number in numbers):
             raise EvmError("log-line")

@@ -113,7 +113,8 @@ def test_entropy_comes_from_the_security_module(real: Site) -> None:
 def test_console_shows_events_and_nothing_else(real: Site) -> None:
     said = [line for line in real.lines if line]
     assert any('"event": "serving"' in line for line in said)
-    strangers = [line for line in said if not line.startswith(("{", "qemu-system", "emulator:"))]
+    # The last is the kernel's, where the emulator of a busy machine starves its timers.
+    strangers = [line for line in said if not line.startswith(("{", "qemu-system", "emulator:", "..MP-BIOS bug:"))]
     assert strangers == []
     assert not [line for line in said for word in ("Traceback", "panic", "segfault") if word in line]
 
