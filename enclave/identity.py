@@ -6,8 +6,9 @@ from typing import Any, Final, Literal
 from enclave.errors import Refusal
 from protocol import errors
 
-IdentityKind = Literal["Email", "OIDC", "Passkey"]
+IdentityKind = Literal["Email", "OIDC", "Passkey", "Guest"]
 KINDS: Final[tuple[IdentityKind, ...]] = ("Email", "OIDC", "Passkey")
+"""Those that the Identity Instrument takes; guests come by the wire of embedded wallets alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,10 @@ class Identity:
     @property
     def text(self) -> str:
         """`Email:<subject>` or `OIDC:<issuer>#<subject>` (an issuer never holds `#`), as published clients hash it;
-        a passkey likewise, with its site as issuer.
+        a passkey likewise, with its site as issuer, and a guest, who is a device's key, as an address of mail.
         """
-        return f"Email:{self.subject}" if self.kind == "Email" else f"{self.kind}:{self.issuer}#{self.subject}"
+        plain = self.kind in ("Email", "Guest")
+        return f"{self.kind}:{self.subject}" if plain else f"{self.kind}:{self.issuer}#{self.subject}"
 
     def wire(self) -> dict[str, str]:
         """The JSON members of the wire format; empty ones are left out."""
@@ -42,7 +44,7 @@ class Identity:
 def read_identity(body: Any) -> Identity:
     """The identity that `Identity.body` wrote."""
     match body:
-        case ["Email" | "OIDC" | "Passkey" as kind, str(issuer), str(subject), str() | None as email]:
+        case ["Email" | "OIDC" | "Passkey" | "Guest" as kind, str(issuer), str(subject), str() | None as email]:
             return Identity(kind, issuer, subject, email)
     raise Refusal(errors.DATA_INTEGRITY_ERROR)
 

@@ -36,17 +36,13 @@ from enclave.rpc.identity_instrument import IdentityInstrument
 from enclave.rpc.session import SessionService
 from enclave.rpc.signer import SignerService
 from enclave.sessions import Sessions
+from enclave.waas_services import waas_methods
 from enclave.wallet_services import wallet_methods
 from enclave.wallets import Wallets
 
 
 async def instrument_methods(parts: Parts) -> Methods:
-    """The methods of an enclave whose role is "instrument"."""
-    return Methods(signed=signed_methods(parts), open={})
-
-
-def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
-    """Every method that takes a signed envelope, by path."""
+    """The methods of an enclave whose role is "instrument": those of signed envelopes, and those of intents."""
     config, ports, clock = parts.config, parts.ports, parts.clock
     random = ports.entropy.random
     records = Records(ports.store, parts.secrets.record_secret, config.deployment, clock.now_ms, random)
@@ -64,7 +60,7 @@ def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
     signer = SignerService(authorizer, wallets, parts.second_opinion)
     changes = AccountChanges(accounts, devices, clock, config.limits)
     account = AccountService(clock, authorizer, accounts, changes, proofs, nonces)
-    return {
+    signed: Mapping[str, SignedMethod] = {
         **_admin_methods(parts, accounts, nonces, client_secrets),
         **wallet_methods(parts, authorizer, accounts, records, nonces, wallets),
         "/rpc/IdentityInstrument/CommitVerifier": instrument.commit_verifier,
@@ -84,6 +80,7 @@ def signed_methods(parts: Parts) -> Mapping[str, SignedMethod]:
         "/rpc/Signer/SignTypedData": signer.sign_typed_data,
         "/rpc/Signer/SignTransaction": signer.sign_transaction,
     }
+    return Methods(signed, waas_methods(parts, proofs, accounts, devices, sessions, wallets, records))
 
 
 def _admin_methods(

@@ -1,6 +1,6 @@
 """The public HTTP API as an ASGI application: routes, limits before work, new requests made from listed parts.
 
-Trust side: host. A request is taken apart and a new one is made for the enclave: method name, body, and three headers
+Trust side: host. A request is taken apart and a new one is made for the enclave: method name, body, and listed headers
 by name (VS-05: re-emitted, never forwarded). `X-Sequence-Scope` comes from the host's configuration; what a client
 sends under any `X-Sequence-` name goes nowhere. Answers carry listed headers only. Formats: identity-instrument.md
 1.1 to 1.4.
@@ -38,7 +38,7 @@ HEALTH_METHOD: Final = "GET /health"
 
 _RPC_PATH: Final = re.compile(r"/rpc/([A-Za-z]{1,48})/[A-Za-z0-9]{1,48}\Z")
 _RPC_METHODS: Final = frozenset({"POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_FORWARDED: Final = frozenset({b"content-type", b"x-attestation-nonce", b"x-receipt-nonce", b"origin"})
+_FORWARDED: Final = frozenset({b"content-type", b"x-attestation-nonce", b"x-receipt-nonce", b"origin", b"x-access-key"})
 _RETURNED: Final = frozenset({"allow", "content-type", "webrpc", "x-attestation-document", "x-receipt"})
 _VISIBLE: Final = re.compile(r"[\x20-\x7e]*\Z")
 _NO_STORE: Final = (b"cache-control", b"no-store")

@@ -13,6 +13,7 @@ from protocol.errors import TABLE
 OTHER: Final = "other"
 SERVICES: Final = frozenset(
     {"IdentityInstrument", "IdentityInstrumentAdmin", "Account", "Session", "Signer", "Attestation", "Channel"}
+    | {"WaasAuthenticator"}
     | {"status", "health"}
 )
 STATUSES: Final = frozenset({"200", "204"} | {str(row.status) for row in TABLE})

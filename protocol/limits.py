@@ -85,6 +85,8 @@ MAX_WALLET_UPDATE_BYTES: Final = 1 * KIB  # one of these signatures
 MAX_WALLET_ATTESTATIONS_KEPT: Final = 16
 MAX_WALLET_COSIGNERS: Final = 16  # leaf signatures of others in one request
 MAX_WALLET_CALLS: Final = 128
+MAX_FRIENDLY_NAME_CHARS: Final = 100  # of a device, given back and kept nowhere
+MAX_INTENTS_REMEMBERED: Final = 100_000  # used ones, until they have expired; about 15 MB
 MAX_REDIRECT_URL_CHARS: Final = 1024
 
 # --- attestation (nitro-platform.md 3.4, 4.1; AT-01) ---

@@ -63,6 +63,7 @@ class HolderSeat:
         return Holder(DEPLOYMENT, self.name, self.region, self.enclave_role, (self.administrator,))
 
 
+ACCESS_KEY: Final = "simulated-access-key"
 HOLDERS: Final = (
     HolderSeat("operator", "111111111111", "eu-west-1"),
     HolderSeat("auditor", "222222222222", "us-east-2"),
@@ -82,7 +83,7 @@ def measured_config(key_arns: Sequence[str], roots_pem: str, **changes: Any) -> 
         "oidc": oidc_clients(),
         "passkey_rp_id": "localhost",
     }
-    main = scope | {"email_code": "digits", "wallet": wallet_template()}
+    main = scope | {"email_code": "digits", "wallet": wallet_template(), "embedded": embedded_wallets()}
     config = {
         "version": 1,
         "role": "instrument",
@@ -103,6 +104,12 @@ def measured_config(key_arns: Sequence[str], roots_pem: str, **changes: Any) -> 
 def wallet_template() -> dict[str, Any]:
     """What smart wallets of `SCOPE` begin with: no guard, so that the login alone completes what it signs."""
     return {"recovery": [{"key": "identity", "delay_s": 30 * 86_400}]}
+
+
+def embedded_wallets() -> dict[str, Any]:
+    """The applications of `SCOPE` that use the wire of embedded wallets."""
+    chains = [{"id": 1, "name": "mainnet"}, {"id": 137, "name": "polygon"}, {"id": 31337, "name": "local"}]
+    return {"project_id": 123, "access_keys": [ACCESS_KEY], "chains": chains, "guest_login": True}
 
 
 def oidc_clients() -> list[dict[str, Any]]:

@@ -47,6 +47,11 @@ class Config(Measured, frozen=True, kw_only=True):
         """The configuration of the full scope text `name`, or None."""
         return next((scope for scope in self.scopes if scope.scope == name), None)
 
+    def scope_of_access_key(self, access_key: str) -> Scope | None:
+        """The scope whose applications use this access key, or None."""
+        found = (scope for scope in self.scopes if scope.embedded and access_key in scope.embedded.access_keys)
+        return next(found, None)
+
     def destinations(self) -> frozenset[tuple[str, int]]:
         """The enclave's own egress list (VS-06): holders, mail server, issuers, their key hosts and token endpoints."""
         found = {(holder.host, 443) for holder in self.holders} | {(self.mail.host, self.mail.port)}
@@ -82,6 +87,9 @@ def _validate(config: Config) -> None:
         raise BootError("config-scopes")
     for scope in config.scopes:
         validate_scope(scope)
+    keys = [key for scope in config.scopes if scope.embedded for key in scope.embedded.access_keys]
+    if len(set(keys)) != len(keys):
+        raise BootError("config-embedded")
     validate_admins(config.admins)
     config.destinations()
     if config.limits.session_s > config.limits.session_ceiling_s:

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from enclave.config.embedded import EmbeddedWallets, validate_embedded
 from enclave.config.fields import Measured, Text
 from enclave.config.oidc import OidcClient, validate_client
 from enclave.config.rights import Right
@@ -43,6 +44,8 @@ class Scope(Measured, frozen=True, kw_only=True):
     """The site that passkeys are for: the domain of an origin, or above it. Without one there are no passkeys."""
     wallet: WalletTemplate | None = None
     """What smart wallets of this scope begin with; without it none are made."""
+    embedded: EmbeddedWallets | None = None
+    """Whether applications may use the wire of embedded wallets, and with which access keys."""
 
     @property
     def passkey_origins(self) -> tuple[str, ...]:
@@ -64,6 +67,8 @@ def validate_scope(scope: Scope) -> None:
         raise BootError("config-oidc", scope.scope)
     if scope.wallet is not None:
         validate_wallet_template(scope.wallet, scope.scope)
+    if scope.embedded is not None:
+        validate_embedded(scope.embedded, scope.wallet, scope.scope)
     for client in scope.oidc:
         validate_client(client)
     if scope.passkey_rp_id and not (_DOMAIN.match(scope.passkey_rp_id) and scope.passkey_origins):

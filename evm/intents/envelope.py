@@ -41,13 +41,18 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedIntent:
-    """An intent that the key of a session signed, and that holds now. Only `verify_intent` makes one."""
+    """An intent that the key of a session signed, and that holds now. Only `verify_intent` makes one.
+
+    `hash` names the intent; `signed_hash` is that of the form which was signed, and the same but for the dialect.
+    """
 
     name: str
     data: IntentData
     session: SessionKey
     hash: bytes
     forget_at_s: int
+    signed_hash: bytes
+    signature: str
 
     @property
     def replay_id(self) -> bytes:
@@ -76,7 +81,7 @@ def verify_intent(
     require(len(intent.signatures) > 0, "intent-unsigned")
     require(len(intent.signatures) == 1, "intent-signatures")
     [(session, signature)] = intent.signatures
-    _verify_any_form(intent, session, signature, p256)
+    signed_hash = _verify_any_form(intent, session, signature, p256)
     require(intent.expires_at_s + DRIFT_S >= now_s, "intent-expired")
     require(intent.issued_at_s - DRIFT_S <= now_s, "intent-future")
     require(0 <= intent.expires_at_s - intent.issued_at_s <= max_lifetime_s, "intent-lifetime")
@@ -86,17 +91,22 @@ def verify_intent(
         session=session,
         hash=intent.hashes[0],
         forget_at_s=intent.expires_at_s + DRIFT_S + 1,
+        signed_hash=signed_hash,
+        signature=signature,
     )
 
 
-def _verify_any_form(intent: Intent, session: SessionKey, signature: str, p256: P256Verifier) -> None:
+def _verify_any_form(intent: Intent, session: SessionKey, signature: str, p256: P256Verifier) -> bytes:
+    """The hash that was signed: that of one of the canonical forms."""
     *others, last = intent.hashes
     for intent_hash in others:
         try:
-            return verify_session_signature(session, signature, intent_hash, p256)
+            verify_session_signature(session, signature, intent_hash, p256)
         except IntentError:
             continue
-    return verify_session_signature(session, signature, last, p256)
+        return intent_hash
+    verify_session_signature(session, signature, last, p256)
+    return last
 
 
 def _name(value: object) -> str:

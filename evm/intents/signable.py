@@ -19,6 +19,7 @@ from evm.typed_data import TypedData
 from evm.wallet.erc1271 import personal_preimage, typed_data_preimage
 from evm.wallet.legacy.digests import approval_digest
 from evm.wallet.legacy.embedded import adopted_configuration
+from evm.wallet.operation_hash import Operation
 from protocol import limits
 
 _PREFIX: Final = b"\x19Ethereum Signed Message:\n"
@@ -29,13 +30,17 @@ Signing: TypeAlias = SendTransaction | SignMessage | SignTypedData | SessionAuth
 
 @dataclass(frozen=True, slots=True)
 class Signable:
-    """What is signed for an intent. `digest` is for the key; `own_digest` is the name of a bundle in receipts."""
+    """What is signed for an intent. `digest` is for the key; `own_digest` is the name of a bundle in receipts.
+
+    `operation` is the same for those who assemble signatures of the third generation; None for the second.
+    """
 
     wallet: Address
     chain_id: int
     digest: bytes
     own_digest: bytes
     understood: dict[str, Any]
+    operation: Operation | None = None
 
 
 def signable(intent: Signing, wallet: UserWallet, session_id: str, now_s: int) -> Signable:
@@ -85,8 +90,7 @@ def _bundle(bundle: Bundle, wallet: UserWallet) -> Signable:
         "words": [*(effects.words for effects in calls), f"On chain {bundle.chain_id}, all of it or nothing"],
     }
     if isinstance(wallet, WalletV3):
-        digest = bundle.operation.digest
-        return Signable(wallet.address, bundle.chain_id, digest, digest, understood)
+        return _of_operation(bundle.operation, understood)
     own = bundle.legacy_digest
     return Signable(
         wallet.address,
@@ -109,11 +113,15 @@ def _document(chain_id: int, wallet: UserWallet, document: TypedData) -> Signabl
 def _preimage(chain_id: int, wallet: UserWallet, preimage: bytes, understood: dict[str, Any]) -> Signable:
     understood = {**understood, "words": [*understood["words"], f"By the wallet on chain {chain_id}"]}
     if isinstance(wallet, WalletV3):
-        digest = wallet.message_digest(chain_id, preimage)
-        return Signable(wallet.address, chain_id, digest, digest, understood)
+        return _of_operation(wallet.message(chain_id, preimage), understood)
     hashed = keccak256(preimage)
     digest, own = wallet.digest(chain_id, hashed), wallet.own_digest(chain_id, hashed)
     return Signable(wallet.address, chain_id, digest, own, understood)
+
+
+def _of_operation(operation: Operation, understood: dict[str, Any]) -> Signable:
+    digest = operation.digest
+    return Signable(operation.wallet, operation.chain_id, digest, digest, understood, operation)
 
 
 def _adoption(intent: AdoptChildWallet, wallet: UserWallet, now_s: int) -> Signable:

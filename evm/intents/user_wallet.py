@@ -30,9 +30,9 @@ class WalletV3:
         """The wallet that begins with a configuration."""
         return cls(context.wallet_address(image_hash))
 
-    def message_digest(self, chain_id: int, preimage: bytes) -> bytes:
+    def message(self, chain_id: int, preimage: bytes) -> Operation:
         """What its signers sign for a verifier that hashes `preimage`."""
-        return Operation(MessagePayload(preimage), self.address, chain_id).digest
+        return Operation(MessagePayload(preimage), self.address, chain_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import Any, Final
 import httpx
 
 from host_proxy.errors import RelayFault
-from protocol import limits
+from protocol import canonical_json, limits
+from protocol.errors import ProtocolError
 
 Request = tuple[str, list[Any]]
 _HEADERS: Final = {"Content-Type": "application/json"}
@@ -31,8 +32,8 @@ async def post(http: httpx.AsyncClient, url: str, body: Any, headers: dict[str, 
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         raise RelayFault("relay-unreachable", type(error).__name__) from None
     try:
-        return status, json.loads(data)
-    except (ValueError, RecursionError):
+        return status, canonical_json.parse(data, max_bytes=limits.MAX_RELAY_ANSWER_BYTES)
+    except ProtocolError:
         raise RelayFault("relay-answer", "not JSON") from None
 
 

@@ -39,7 +39,7 @@ async def test_request_reaches_the_enclave_with_listed_headers_only(start_host: 
             "X-Sequence-Span": "x",
             "Authorization": "Bearer canary",
             "Cookie": "canary",
-            "X-Access-Key": "canary",
+            "X-Access-Key": "access-key",
         },
     )
     seen = answer.json()
@@ -50,6 +50,7 @@ async def test_request_reaches_the_enclave_with_listed_headers_only(start_host: 
         "x-attestation-nonce": "abc",
         "x-sequence-scope": "@7:test",
         "origin": "https://app.example",
+        "x-access-key": "access-key",
     }
 
 

@@ -34,6 +34,7 @@ HOST_HTTP: Final = "tests/host_proxy/test_host_http.py"
 HOST_HEALTH: Final = "tests/host_proxy/test_host_health.py"
 SUPERVISION: Final = "tests/host_proxy/test_host_supervision.py"
 RELAY: Final = "tests/relay/test_relay_node.py"
+WAAS: Final = "tests/waas/test_waas_service.py"
 RELAY_RPC: Final = "tests/relay/test_relay_rpc.py"
 
 REQUESTS: Final = "tests/limits/test_limits_requests.py"
@@ -154,6 +155,8 @@ COVERED: Final[dict[str, str | tuple[str, str]]] = {
     "MAX_STORE_WAITING": f"{STORE}::test_calls_beyond_the_cap_are_busy_at_once",
     "MAX_STORE_BATCH": f"{STORE}::test_calls_that_wait_together_share_commits_and_no_conflict_spreads",
     "HEALTH_DEADLINE_S": f"{HOST_HEALTH}::test_silent_enclave_is_down_after_the_deadline",
+    "MAX_FRIENDLY_NAME_CHARS": f"{WAAS}::test_requests_that_are_none",
+    "MAX_INTENTS_REMEMBERED": f"{WAAS}::test_used_intents_are_bounded_and_forgotten_once_expired",
     "MAX_RELAY_REQUEST_BYTES": f"{RELAY}::test_operation_is_written_in_one_way_and_bounded",
     "MAX_RELAY_OPEN": f"{RELAY}::test_number_of_open_operations_is_bounded",
     "MAX_RELAY_ANSWER_BYTES": f"{RELAY_RPC}::test_answer_is_bounded",

@@ -1,0 +1,42 @@
+"""Embedded wallets of a scope: the access keys of its applications, its chains, how long sessions last."""
+
+from typing import Annotated
+
+import msgspec
+
+from enclave.config.fields import Measured
+from enclave.config.wallet import WalletTemplate
+from enclave.errors import BootError
+from protocol import limits
+
+AccessKey = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{8,64}\Z")]
+
+
+class EmbeddedChain(Measured, frozen=True, kw_only=True):
+    """A chain that clients may name."""
+
+    id: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,64}\Z")]
+
+
+class EmbeddedWallets(Measured, frozen=True, kw_only=True):
+    """An access key says for which scope a request is; it is public, and no secret."""
+
+    project_id: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+    access_keys: Annotated[tuple[AccessKey, ...], msgspec.Meta(min_length=1, max_length=16)]
+    chains: Annotated[tuple[EmbeddedChain, ...], msgspec.Meta(min_length=1, max_length=64)]
+    guest_login: bool = False
+    """Whether a device's key alone makes a user."""
+    session_s: Annotated[int, msgspec.Meta(ge=60, le=limits.MAX_SESSION_LIFETIME_S)] = 86_400
+
+
+def validate_embedded(embedded: EmbeddedWallets, wallet: WalletTemplate | None, scope: str) -> None:
+    """`BootError("config-embedded")` unless the scope's wallets can be made without keys that a client brings, and
+    sign without a guard, whom this wire cannot ask yet.
+    """
+    if wallet is None or wallet.guard is not None:
+        raise BootError("config-embedded", scope)
+    if any(entry.key in ("device", "own") for entry in wallet.recovery):
+        raise BootError("config-embedded", scope)
+    if len({chain.id for chain in embedded.chains}) != len(embedded.chains):
+        raise BootError("config-embedded", scope)

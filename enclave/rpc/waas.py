@@ -1,0 +1,144 @@
+"""The service `WaasAuthenticator`: RegisterSession, SendIntent, ChainList, as published clients call it.
+
+Requests carry an access key, which names the tenant, and an intent, which a session key signed. Each intent is read
+once; what is shown, judged and signed for it is one value (`evm.intents.signable`).
+"""
+
+from typing import Any
+
+from enclave.clock import TrustedClock
+from enclave.errors import Refusal
+from enclave.rpc.envelope import Call, parse_object, require_json_post
+from enclave.rpc.wallet_call import bounded, wallet_rules
+from enclave.sequence.signing import Prepared
+from enclave.waas.caller import Caller, Callers, Order, device_of, intent_rules
+from enclave.waas.logins import IntentLogins
+from enclave.waas.users import User, Users, account_json, session_json
+from enclave.wallets import Wallets
+from evm.intents.account_data import CloseSession, GetSession, InitiateAuth, OpenSession
+from evm.intents.errors import IntentError
+from evm.intents.names import validate_wallet
+from evm.intents.signable import Signing, parse_personal_message, proof_text, signable
+from evm.intents.user_wallet import WalletV3
+from evm.intents.wallet_data import SessionAuthProof, SignMessage, SignTypedData
+from protocol import errors, limits
+
+
+class WaasService:
+    """The three methods. Intents that are not served yet are refused by name."""
+
+    def __init__(
+        self, callers: Callers, logins: IntentLogins, users: Users, wallets: Wallets, clock: TrustedClock
+    ) -> None:
+        self._callers = callers
+        self._logins = logins
+        self._users = users
+        self._wallets = wallets
+        self._clock = clock
+        self._order = Order(clock)
+
+    async def register_session(self, call: Call) -> dict[str, Any]:
+        """`{intent, friendlyName}` -> `{session, response}`: a login ends, and a session begins."""
+        caller, body = self._callers.verify(call, frozenset({"intent", "friendlyName"}))
+        name = body.get("friendlyName", "")
+        if not isinstance(name, str) or len(name) > limits.MAX_FRIENDLY_NAME_CHARS or not name.isprintable():
+            raise Refusal(errors.BAD_REQUEST, "friendlyName")
+        data = caller.intent.data
+        if not isinstance(data, OpenSession):
+            raise Refusal(errors.ENDPOINT_ERROR, IntentError("intent-name").cause)
+        user = await self._users.open(caller, await self._logins.prove(caller, data))
+        opened = {"sessionId": data.session.text, "wallet": user.address}
+        return {
+            "session": session_json(caller, user, user.login, data.session.text, name),
+            "response": {"code": "sessionOpened", "data": opened},
+        }
+
+    async def send_intent(self, call: Call) -> dict[str, Any]:
+        """`{intent}` -> `{response: {code, data}}`."""
+        caller, _ = self._callers.verify(call, frozenset({"intent"}))
+        return {"response": await self._respond(caller)}
+
+    async def chain_list(self, call: Call) -> dict[str, Any]:
+        """`{}` -> `{chains}`: those of the tenant."""
+        _, tenant, _ = self._callers.tenant(call)
+        require_json_post(call)
+        parse_object(call.body)
+        return {"chains": [{"id": chain.id, "name": chain.name, "isEnabled": True} for chain in tenant.chains]}
+
+    async def _respond(self, caller: Caller) -> dict[str, Any]:
+        match caller.intent.data:
+            case InitiateAuth() as data:
+                return await self._initiate_auth(caller, data)
+            case CloseSession(session=session):
+                await self._users.end(caller, device_of(session))
+                return {"code": "sessionClosed", "data": {}}
+            case OpenSession():
+                raise Refusal(errors.ENDPOINT_ERROR, IntentError("intent-open-elsewhere").cause)
+        user = await self._user(caller)
+        with intent_rules():
+            validate_wallet(caller.intent.data, user.wallet.address)
+        code, answer = await self._for_user(caller, user)
+        return {"code": code, "data": answer}
+
+    async def _for_user(self, caller: Caller, user: User) -> tuple[str, Any]:
+        """Code and data of the answer to an intent of a user's session."""
+        name, session = caller.intent.name, caller.intent.session.text
+        match caller.intent.data:
+            case SignMessage() as data:
+                with intent_rules():
+                    message = parse_personal_message(data.message)
+                signature = await self._sign(caller, user, data)
+                return "signedMessage", {"signature": signature, "message": "0x" + message.data.hex()}
+            case SignTypedData() as data:
+                signature = await self._sign(caller, user, data)
+                encoded = "0x" + data.document.digest.hex()
+                return "signedTypedData", {"signature": signature, "encodedTypedData": encoded}
+            case SessionAuthProof() as data:
+                text = "0x" + proof_text(data, session).encode().hex()
+                facts = {"sessionId": session, "network": str(data.chain_id), "wallet": user.address}
+                signature = await self._sign(caller, user, data)
+                return "sessionAuthProof", facts | {"message": text, "signature": signature}
+            case GetSession():  # published clients read `session`, the published description names `sessionId`
+                facts = {"session": session, "sessionId": session, "wallet": user.address}
+                return "getSessionResponse", facts | {"validated": True}
+        match name:
+            case "listSessions":
+                return "sessionList", await self._users.sessions(caller, user)
+            case "listAccounts":
+                accounts = [account_json(login) for login in user.account.logins]
+                return "accountList", {"accounts": accounts, "currentAccountId": user.identity.text}
+        raise Refusal(errors.ENDPOINT_ERROR, "intent is not served")
+
+    async def _user(self, caller: Caller) -> User:
+        """The signer's user. Clients know one word for every session that does not count."""
+        try:
+            return await self._users.require(caller)
+        except Refusal as refusal:
+            ended = (errors.KEY_NOT_FOUND, errors.KEY_EXPIRED, errors.SESSION_EXPIRED, errors.SESSION_REVOKED)
+            if refusal.error in ended:
+                raise Refusal(errors.ENDPOINT_ERROR, IntentError("intent-session").cause) from None
+            raise
+
+    async def _initiate_auth(self, caller: Caller, data: InitiateAuth) -> dict[str, Any]:
+        begun = await self._logins.begin(caller, data)
+        answer = {"sessionId": data.session.text, "identityType": data.identity_type.value}
+        challenge = {"challenge": begun.challenge} if begun.challenge else {}
+        return {"code": "authInitiated", "data": answer | {"expiresIn": begun.expires_in_s} | challenge}
+
+    async def _sign(self, caller: Caller, user: User, data: Signing) -> str:
+        """The wallet's signature, good also before the wallet is deployed (ERC-6492)."""
+        with intent_rules():
+            found = signable(data, WalletV3(user.wallet.address), caller.intent.session.text, self._clock.now_s())
+        if found.operation is None or found.chain_id not in {chain.id for chain in caller.tenant.chains}:
+            raise Refusal(errors.ENDPOINT_ERROR, IntentError("intent-chain").cause)
+        bounded(found.understood)
+        with wallet_rules():
+            prepared = Prepared(user.wallet, found.operation, ())
+        signature = await self._wallets.sign(
+            user.session, user.login, found.digest, right="sign_payload", nonce=self._order.next()
+        )
+        with wallet_rules():
+            answer = prepared.signed(signature)
+        if not answer["complete"]:
+            raise Refusal(errors.RIGHT_NOT_GRANTED)
+        return str(answer.get("erc6492", answer["partial"]))

@@ -1,0 +1,142 @@
+"""Users of embedded wallets: a session is a device's login, a user an account, the wallet one of the third generation.
+
+Everything is found from the session key that signed: which account, which wallet. What an intent names is compared with
+that, never looked up.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from enclave.account import Account
+from enclave.accounts import Accounts
+from enclave.clock import TrustedClock
+from enclave.devices import Device, Devices, Login
+from enclave.errors import Refusal
+from enclave.identity import Identity
+from enclave.login.proofs import ProvenLogin
+from enclave.rpc.wallet_call import wallet_rules
+from enclave.sequence.new_wallet import NewSigners, new_plan
+from enclave.sequence.wallet_records import SmartWallet, WalletRecords
+from enclave.sessions import Sessions, Subject, VerifiedSession
+from enclave.waas.caller import Caller, session_id
+from evm.address import checksum, parse_address
+from protocol import errors
+from protocol.services import RecordKey
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Whose intent it is, all of it verified: the session, its login, the account, the wallet."""
+
+    session: VerifiedSession
+    device: Device
+    login: Login
+    account: Account
+    identity: Identity
+    wallet: SmartWallet
+
+    @property
+    def address(self) -> str:
+        """The wallet's address, with its checksum."""
+        return checksum(self.wallet.address)
+
+
+class Users:
+    """Opens, finds, lists and ends sessions."""
+
+    def __init__(
+        self, clock: TrustedClock, accounts: Accounts, devices: Devices, sessions: Sessions, wallets: WalletRecords
+    ) -> None:
+        self._clock = clock
+        self._accounts = accounts
+        self._devices = devices
+        self._sessions = sessions
+        self._wallets = wallets
+
+    async def open(self, caller: Caller, proven: ProvenLogin) -> User:
+        """The user of a login, made at the first one, with a session for the caller's key."""
+        scope, identity = caller.scope, proven.identity
+        account = await self._accounts.find_or_create(scope.scope, identity)
+        await self._wallet_of(caller, account)
+        now_s, whose = self._clock.now_s(), account.subject(identity)
+        ends_s = now_s + caller.tenant.session_s
+        method = f"Intent-{identity.kind}"
+        login = Login(
+            account.key.id, account.address, method, now_s, ends_s, self._sessions.epoch, whose, proven.audience
+        )
+        subject = Subject(whose, scope.scope, caller.key, caller.public_key)
+        session = self._sessions.issue(subject, caller.origin, login, caller.tenant.session_s)
+        end_login = partial(self._devices.end_login, scope.scope, account_id=account.key.id)
+        await self._accounts.add_device(account, str(caller.key), end_login)
+        await self._devices.enrol(scope.scope, caller.key, login, (session,))
+        return await self.require(caller)
+
+    async def require(self, caller: Caller) -> User:
+        """The user whose session the caller's key has; KEY_NOT_FOUND, KEY_EXPIRED and the sessions' refusals."""
+        found = await self._devices.load(caller.scope.scope, caller.key)
+        device, login = self._sessions.require_login(found)
+        session = self._sessions.verify(device, device.sessions[0], caller.public_key, caller.origin)
+        account = await self._accounts.load(RecordKey("account", login.account_id))
+        if account is None or account.address != login.address:
+            raise Refusal(errors.SIGNER_NOT_FOUND)
+        identity = account.require_login(session.identity_hash)
+        return User(session, device, login, account, identity, await self._wallet_of(caller, account))
+
+    async def end(self, caller: Caller, device: str) -> None:
+        """End a session of the same user. Of a session that is none, or somebody else's, nothing is said."""
+        own = await self._devices.load(caller.scope.scope, caller.key)
+        if own is None or own.login is None:
+            return
+        await self._devices.end_login(caller.scope.scope, device, own.login.account_id)
+
+    async def sessions(self, caller: Caller, user: User) -> list[dict[str, Any]]:
+        """The user's sessions that have not ended."""
+        found = []
+        for name in user.account.devices:
+            device = await self._devices.load(caller.scope.scope, name)
+            login = None if device is None else device.login
+            if login is None or login.account_id != user.account.key.id or login.epoch != self._sessions.epoch:
+                continue
+            if login.expires_s > self._clock.now_s():
+                found.append(session_json(caller, user, login, session_id(name)))
+        return found
+
+    async def _wallet_of(self, caller: Caller, account: Account) -> SmartWallet:
+        """The account's wallet, made by the scope's template at the first login."""
+        wallet = await self._wallets.load(account.key.id)
+        if wallet is not None:
+            return wallet
+        template = caller.scope.wallet
+        if template is None:
+            raise Refusal(errors.RIGHT_NOT_GRANTED)
+        with wallet_rules():
+            plan = new_plan(template, parse_address(account.address), NewSigners(None, None, None))
+        created, _ = await self._wallets.create(account.key.id, plan)
+        return created
+
+
+def session_json(caller: Caller, user: User, login: Login, name: str, friendly_name: str = "") -> dict[str, Any]:
+    """A session as the wire has it; `identity` is shown as far as the account knows it."""
+    identity = user.account.login(login.subject) or user.identity
+    return {
+        "id": name,
+        "projectId": caller.tenant.project_id,
+        "userId": f"{caller.tenant.project_id}|{user.address}",
+        "identity": identity.wire(),
+        "friendlyName": friendly_name,
+        "createdAt": _time(login.auth_time_s),
+        "refreshedAt": _time(login.auth_time_s),
+        "expiresAt": _time(login.expires_s),
+    }
+
+
+def account_json(identity: Identity) -> dict[str, str]:
+    """A login way of a user as the wire has it."""
+    members = {"id": identity.text, "type": identity.kind, "issuer": identity.issuer, "email": identity.email or ""}
+    return {name: value for name, value in members.items() if value}
+
+
+def _time(at_s: int) -> str:
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
