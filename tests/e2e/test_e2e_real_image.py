@@ -25,6 +25,7 @@ from eif.kernel import build as kernel
 from eif.rootfs import base
 from eif.signature import parse_signer
 from eif.signing import sign_image
+from host_proxy.client.wallet_flows import WalletFlows
 from simulator.emulated import ROOT_NAME, CountersigningTransport
 from simulator.enclaves import BuiltImage, Emulated, OnLine, Prepared
 from simulator.pki import NitroPki
@@ -80,6 +81,16 @@ def test_login_and_signature_go_through_real_vsock(real: Site) -> None:
     user = user_of(real)
     wallet, session = user.ready()
     assert user.recovered(session.session) == wallet
+
+
+def test_smart_wallet_is_made_and_signed_for(real: Site) -> None:
+    """Its formats load after the boot, from what is in the image."""
+    user = user_of(real)
+    _, session = user.ready()
+    wallet = WalletFlows(user.api, session.session)
+    created = wallet.create(device=None, recovery=None, passkey=None)
+    signed = wallet.sign(1, "message", {"text": "hello"})
+    assert (signed["wallet"], signed["complete"]) == (created["address"], True)
 
 
 def test_module_of_the_kernel_reports_the_registers_that_measure_computes(real: Site) -> None:

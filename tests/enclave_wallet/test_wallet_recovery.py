@@ -88,7 +88,9 @@ async def test_login_that_is_no_recovery_key_queues_nothing(pki_folder: Any) -> 
         await world.stop()
 
 
-async def test_queued_calls_keep_to_the_rules_of_all_calls(user: SmartUser) -> None:
+async def test_queued_calls_keep_to_the_rules_of_all_calls(user: SmartUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    signed: list[object] = []
+    monkeypatch.setattr("enclave.curve.sign", lambda *arguments: signed.append(arguments))
     forbidden = calls(call(delegateCall=True))
     assert (await refused(user.ask("QueueRecovery", chainId=1, payload=forbidden))).cause == "wallet-call-delegate"
     parented = PAYLOAD | {"parentWallets": [user.signer]}
@@ -96,6 +98,7 @@ async def test_queued_calls_keep_to_the_rules_of_all_calls(user: SmartUser) -> N
     assert error.cause == "wallet-packed-calls-parents"
     message = {"type": "message", "message": "0x00"}
     assert (await refused(user.ask("QueueRecovery", chainId=1, payload=message))).cause == "wallet-asked-kind"
+    assert signed == []
 
 
 async def test_cancelling_signs_calls_of_nothing_with_the_same_nonce(user: SmartUser) -> None:
