@@ -55,7 +55,15 @@ SIGN_MESSAGE, SIGN_TYPED_DATA, SIGN_TRANSACTION = (
     f"/rpc/Signer/Sign{name}" for name in ("Message", "TypedData", "Transaction")
 )
 DOCUMENT = "/rpc/Attestation/Document"
+GET, REMOVE_DEVICES, LINK, UNLINK, UNFREEZE, DELETE = (
+    f"/rpc/Account/{name}" for name in ("Get", "RemoveDevices", "Link", "Unlink", "Unfreeze", "Delete")
+)
+ROTATE, REFRESH, CLEANUP = (
+    f"/rpc/IdentityInstrumentAdmin/{name}"
+    for name in ("RotateCipherKey", "RefreshEncryptedData", "CleanupUnusedCipherKeys")
+)
 PATHS = (COMMIT, COMPLETE, SIGN, CREATE, LIST, REVOKE, SIGN_MESSAGE, SIGN_TYPED_DATA, SIGN_TRANSACTION, DOCUMENT)
+PATHS += (GET, REMOVE_DEVICES, LINK, UNLINK, UNFREEZE, DELETE, ROTATE, REFRESH, CLEANUP)
 
 _CALM_S = 60.0
 """Far longer than anything takes."""

@@ -16,20 +16,30 @@ from hypothesis import strategies as st
 from host_proxy.client.flows import Session
 from protocol import limits
 from protocol.errors import ProtocolError
+from simulator import settings as simulated
 from tests.e2e.e2e_support import (
+    CLEANUP,
     COMMIT,
     COMPLETE,
     CREATE,
+    DELETE,
     DOCUMENT,
+    GET,
+    LINK,
     LIST,
     ORIGIN,
     PATHS,
+    REFRESH,
+    REMOVE_DEVICES,
     REVOKE,
+    ROTATE,
     SCOPE,
     SIGN,
     SIGN_MESSAGE,
     SIGN_TRANSACTION,
     SIGN_TYPED_DATA,
+    UNFREEZE,
+    UNLINK,
     Reply,
     Site,
     User,
@@ -89,6 +99,15 @@ def templates(user: User, session: str) -> dict[str, dict[str, Any]]:
         CREATE: {"lifetime": 60},
         LIST: {},
         REVOKE: {"device": device, "session": unknown},
+        GET: {"session": session},
+        REMOVE_DEVICES: {"session": session, "devices": [device]},
+        LINK: login | {"session": session, "verifier": "somebody@example.com", "answer": "0x00"},
+        UNLINK: {"session": session, "login": "Email:somebody@example.com"},
+        UNFREEZE: {"session": session},
+        DELETE: {"session": session, "signer": wallet["address"]},
+        ROTATE: {"deployment": simulated.DEPLOYMENT, "keyRef": "1"},
+        REFRESH: {"deployment": simulated.DEPLOYMENT, "table": "Signers", "keyRef": "1", "batch": 1},
+        CLEANUP: {"deployment": simulated.DEPLOYMENT},
         SIGN_MESSAGE: {"session": session, "message": {"text": "hello"}},
         SIGN_TYPED_DATA: {"session": session, "typedData": mail()},
         SIGN_TRANSACTION: {"session": session, "transaction": transaction(4)},
@@ -161,7 +180,8 @@ def test_signed_nonsense_gets_a_proper_answer(site: Site, person: tuple[User, Se
 def test_every_template_is_good_or_refused_for_what_it_names(site: Site, person: tuple[User, Session]) -> None:
     """What the test above spoils is not refused at the door."""
     user, session = person
-    expected = {COMPLETE: 7200, SIGN: 7204, REVOKE: 7301, COMMIT: 200, DOCUMENT: 200, CREATE: 200, LIST: 200}
+    expected = {COMPLETE: 7200, SIGN: 7204, REVOKE: 7301, LINK: 7200, UNLINK: 7200, DELETE: 7200}
+    expected |= dict.fromkeys((ROTATE, REFRESH, CLEANUP), 7007)
     for path, params in templates(user, session.session).items():
         params |= {"nonce": user.own_params(path)["nonce"]} if "method" in params else {}
         body = json.dumps(params).encode() if path == DOCUMENT else user.envelope(params)
