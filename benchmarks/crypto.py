@@ -133,7 +133,7 @@ async def _generations() -> Generations:
         _Kms(), deployment="benchmark", holders=holders, threshold=_THRESHOLD, clock=_Clock(), lease_s=3600
     )
     generations = Generations(lambda _: keys)
-    await generations.provision()
+    await keys.provision()
     return generations
 
 

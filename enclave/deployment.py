@@ -9,7 +9,7 @@ name the version that they replace, and within a boot an older one is refused.
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -107,31 +107,32 @@ class Deployment:
         """Put a new generation on top, with the deployment's own secrets split anew under it. `BootError`, `Refusal`
         BUSY when somebody else changed the record first, or `StoreError`, after which it is unknown.
         """
-        keys, made = await self._generations.provision()
+        keys, made = await self._generations.provision(founded.current + 1)
         version = founded.version + 1
         *earlier, last = founded.generations
         generations = (*earlier, replace(last, superseded_s=now_s), made)
-        try:
+        with _closed_on_failure(keys):
             identity = await self._split(secrets.identity_key, "identity", version, keys)
             record = await self._split(secrets.record_secret, "record", version, keys)
-            await self._save(founded.version, Founded(version, generations, identity, record))
-        except BaseException:
-            keys.close()
-            raise
+            if not await self._write(founded.version, Founded(version, generations, identity, record)):
+                raise Refusal(errors.BUSY)
         self._generations.use(keys, generations)
 
     async def retire(self, founded: Founded, numbers: Collection[int]) -> None:
         """Forget generations that nothing lies under any more. `Refusal` BUSY, or `StoreError`."""
         kept = tuple(made for made in founded.generations if made.number not in numbers)
-        await self._save(founded.version, replace(founded, version=founded.version + 1, generations=kept))
+        if not await self._write(founded.version, replace(founded, version=founded.version + 1, generations=kept)):
+            raise Refusal(errors.BUSY)
         self._generations.adopt(kept)
 
-    async def _save(self, expected: int, founded: Founded) -> None:
+    async def _write(self, expected: int, founded: Founded) -> bool:
+        """Whether the record is now `founded`; not when somebody else wrote it first. `StoreError`: unknown."""
         try:
             await self._store.put([Write(self._key, expected, founded.version, founded.encode())])
         except StoreConflict:
-            raise Refusal(errors.BUSY) from None
+            return False
         self._seen = founded.version
+        return True
 
     def _read(self, version: int, body: Any) -> Founded:
         match body:
@@ -143,16 +144,18 @@ class Deployment:
         raise ProtocolError("deployment-record")
 
     async def _found(self) -> Founded:
-        keys, made = await self._generations.provision()
-        founded = Founded(_FIRST_VERSION, (made,), await self._new("identity", keys), await self._new("record", keys))
-        try:
-            await self._save(0, founded)
-        except Refusal:  # another worker founded it first: its record is the deployment
-            theirs = await self.load()
-            if theirs is None:
-                raise BootError("deployment-record", "the store contradicts itself") from None
-            return theirs
-        return founded
+        keys, made = await self._generations.found()
+        with _closed_on_failure(keys):
+            identity, record = await self._new("identity", keys), await self._new("record", keys)
+            founded = Founded(_FIRST_VERSION, (made,), identity, record)
+            if await self._write(0, founded):
+                self._generations.use(keys, founded.generations)
+                return founded
+        keys.close()
+        theirs = await self.load()  # another worker founded it first: its record is the deployment
+        if theirs is None:
+            raise BootError("deployment-record", "the store contradicts itself")
+        return theirs
 
     async def _new(self, purpose: str, keys: HolderKeys) -> ShardSet:
         with curve.random_scalar(self._random) as scalar:
@@ -163,6 +166,16 @@ class Deployment:
 
     def _owner(self, purpose: str) -> Owner:
         return Owner(purpose, "", hashlib.sha256(f"{self._name}/{purpose}".encode()).digest(), bytes(32))
+
+
+@contextlib.contextmanager
+def _closed_on_failure(keys: HolderKeys) -> Iterator[None]:
+    """Keys that nothing will lie under do not stay in memory."""
+    try:
+        yield
+    except BaseException:
+        keys.close()
+        raise
 
 
 def _read_generation(body: Any) -> Generation:

@@ -70,18 +70,21 @@ class Generations:
             self._keys[number].close()
         self._keys, self._current = keys, numbers[-1]
 
-    async def provision(self) -> tuple[HolderKeys, Generation]:
-        """A new generation with keys of all holders, not in use yet: `adopt` it once it is durable, or `close` it.
+    async def found(self) -> tuple[HolderKeys, Generation]:
+        """The first generation, before anything lies under one. Otherwise like `provision`."""
+        return self.current, Generation(tuple(await self.current.provision()))
+
+    async def provision(self, number: int) -> tuple[HolderKeys, Generation]:
+        """A new generation with keys of all holders, not in use yet: `use` it once it is durable, or close its keys.
         `BootError("holders-unavailable")`.
         """
-        unused = self.current.is_empty
-        keys = self.current if unused else self._make(self._current + 1)
-        wrapped = await keys.provision()
-        return keys, Generation(tuple(wrapped))
+        keys = self._make(number)
+        return keys, Generation(tuple(await keys.provision()))
 
     def use(self, keys: HolderKeys, generations: Sequence[Generation]) -> None:
-        """`adopt`, with the open keys of a generation that was just made."""
-        self._keys[generations[-1].number] = keys
+        """`adopt`, with the open keys of the last generation, which was just made."""
+        if self._keys.setdefault(keys.generation, keys) is not keys:  # `learn` was quicker to find it in the store
+            keys.close()
         self.adopt(generations)
 
     def close(self) -> None:

@@ -89,11 +89,6 @@ class HolderKeys:
         """The configured name of holder `index`."""
         return self._seats[index].holder.name
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether no keys were adopted or made yet."""
-        return all(seat.wrapped is None for seat in self._seats.values())
-
     def holds(self, wrapped: Sequence[WrappedHolderKey]) -> bool:
         """Whether these are the wrapped keys in use."""
         return {seat.wrapped for seat in self._seats.values()} == set(wrapped)

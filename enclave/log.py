@@ -14,6 +14,7 @@ EVENTS: Final[Mapping[str, frozenset[str]]] = {
     "halted": frozenset({"code", "detail"}),
     "unforeseen": frozenset({"type", "count"}),
     "holder": frozenset({"name", "code"}),
+    "rotation": frozenset({"code", "detail"}),
     "admin": frozenset({"method", "admin", "outcome"}),
 }
 

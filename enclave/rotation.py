@@ -8,6 +8,7 @@ is in use. A generation goes only after a whole pass that began when every encla
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from enclave import log
 from enclave.accounts import Accounts
@@ -17,7 +18,7 @@ from enclave.ports import Store
 from protocol import errors, limits
 from protocol.services import Page, RecordKey
 
-_TABLE = "account"
+_TABLE: Final = "account"
 
 
 @dataclass(slots=True)
@@ -57,7 +58,7 @@ class Rotation:
         try:
             await self._deployment.rotate(founded, self._secrets, self._now_s())
         except BootError as error:  # a holder is away, or its key policy does not allow a new generation
-            log.event("booting", code=error.code, detail=str(error))
+            log.event("rotation", code=error.code, detail=str(error))
             raise Refusal(errors.HOLDERS_UNAVAILABLE) from None
         except StoreError:
             raise Refusal(errors.DATABASE_ERROR) from None

@@ -132,6 +132,28 @@ async def test_two_rotations_and_one_cleanup(admin: Administrator, world: World)
 # --- what may go wrong ---
 
 
+async def test_a_founding_that_is_tried_again_is_the_first_generation_still(pki_folder: Path) -> None:
+    """Key policies allow the first generation; a store that was down at first must not lead to another."""
+    world = World(pki_folder)
+    put, failures = world.store.put, []
+
+    async def down_at_first(writes: Any) -> None:
+        if len(failures) < 2:
+            failures.append(writes[0].key.table)
+            raise StoreError("store-unreachable")
+        await put(writes)
+
+    world.store.put = down_at_first  # type: ignore[method-assign]
+    await world.boot()
+    assert failures == ["deployment"] * 2
+    assert await in_use(world) == [1]
+    assert world.enclave._generations.current.generation == 1
+    person = Person(world)
+    await person.log_in(ADA)
+    await person.sign()
+    await world.stop()
+
+
 async def test_everything_can_be_repeated(admin: Administrator, world: World) -> None:
     await users(world, 2)
     await admin.rotate("1")

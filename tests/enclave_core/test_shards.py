@@ -27,7 +27,8 @@ async def generations() -> AsyncIterator[Generations]:
         return HolderKeys(kms, deployment="test", generation=generation, **shape)
 
     made = Generations(make)
-    await made.provision()
+    keys, first = await made.found()
+    made.use(keys, [first])
     yield made
     made.close()
 
@@ -113,7 +114,7 @@ async def test_a_missing_share_is_mended_and_then_serves(shards: Shards) -> None
 async def rotated(generations: Generations) -> None:
     """A second generation on top of the first."""
     first = Generation(tuple(seat.wrapped for seat in generations.current._seats.values() if seat.wrapped), 1000)
-    keys, second = await generations.provision()
+    keys, second = await generations.provision(2)
     generations.use(keys, [first, second])
     assert generations.current.generation == 2
 
