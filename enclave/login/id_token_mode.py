@@ -53,7 +53,7 @@ class IdTokenMode:
         key = self._key(request.scope, handle, request.auth_key)
         if self._used.get(handle) or self._commitments.live_for(key, now_ms):
             raise Refusal(errors.INVALID_REQUEST, REUSED)
-        lifetime_s = min(expires_s - now_s, limits.MAX_ID_TOKEN_LIFETIME_S)
+        lifetime_s = min(expires_s - now_s, limits.MAX_ID_TOKEN_AGE_S)  # by then no token passes, whatever it says
         metadata = dict(request.metadata)
         commitment = Commitment(key, handle, now_ms + lifetime_s * 1000, signer=request.signer, metadata=metadata)
         self._commitments.add(commitment, now_ms)

@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 from host_proxy.cli import USER_COMMANDS, build_app
 from host_proxy.client.device_key import DeviceKey
 from simulator import settings
-from simulator.browser import sign_in
-from tests.e2e.e2e_support import Site, new_email, scopes
+from simulator.browser import authorize, sign_in
+from tests.e2e.e2e_support import Site, new_email, refused, scopes
 
 DELAY_S = 1
 
@@ -52,7 +52,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, admin_key: Path) -> Iterator[
     """An appliance with an administrator and short delays."""
     wire = DeviceKey.load_or_create(admin_key).wire()
     admin = {"name": "operations", "key_type": wire["keyType"], "address": wire["address"]}
-    changes = {"scopes": scopes(), "admins": [admin], "limits": {"account_delay_s": DELAY_S}}
+    provisioned = {"client_secret": "provisioned"}
+    clients = [client | (provisioned if "client_secret" in client else {}) for client in settings.oidc_clients()]
+    changes = {"scopes": scopes(oidc=clients), "admins": [admin], "limits": {"account_delay_s": DELAY_S}}
     with Site(tmp_path_factory.mktemp("appliance"), changes=changes) as running:
         yield running.serving()
 
@@ -107,6 +109,21 @@ def test_a_key_for_the_configuration_is_printed_and_kept(terminal: Terminal, adm
     printed = json.loads(terminal.run("admin", "key", "--key", admin_key, "--name", "night-shift").stdout)
     assert printed == json.loads(terminal.run("admin", "key", "--key", admin_key, "--name", "night-shift").stdout)
     assert printed["address"] == DeviceKey.load_or_create(admin_key).address
+
+
+def test_client_secret_is_provisioned_past_the_host(site: Site, terminal: Terminal, admin_key: Path) -> None:
+    user, secret = site.user(), terminal.home / "secret.json"
+    named = (settings.ISSUER, settings.WEB_CLIENT_ID, settings.REDIRECT_URI)
+    with refused() as refusal:
+        user.flows.finish_code_login(user.flows.start_code_login(*named), "code")
+    assert (refusal.code, refusal.cause) == (7104, "provider-client-secret")
+    secret.write_text(json.dumps({"value": settings.WEB_CLIENT_SECRET}))
+    options = ("--key", admin_key, "--deployment", settings.DEPLOYMENT, "--url", site.url, "--scope", settings.SCOPE)
+    client = ("--issuer", settings.ISSUER, "--audience", settings.WEB_CLIENT_ID)
+    assert "has a secret" in terminal.run("admin", "client-secret", secret, *options, *client).stdout
+    started = user.flows.start_code_login(*named)
+    code = authorize(site.stand_ins.login_page_url, "web-user", settings.WEB_CLIENT_ID, started["challenge"])
+    assert user.flows.finish_code_login(started, code).identity["sub"] == "web-user"
 
 
 def test_rotation_needs_every_holder_and_loses_no_wallet(site: Site, terminal: Terminal, admin_key: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from enclave.auth_key import parse_key
 from enclave.login.id_token import login_nonce, token_handle
+from protocol import limits
 from tests.appliance import ISSUER, OTHER_SCOPE, SCOPE, Client, Refused
 from tests.enclave_login.code_flow import PUBLIC, CodeWorld, code_world
 
@@ -113,6 +114,16 @@ async def test_token_bound_to_one_auth_key_logs_in_no_other(pki_folder: Path) ->
         assert refusal == (7002, "token nonce does not match")
         token, expires_s = issue(coded, nonce=login_nonce(SCOPE, key))
         assert (await log_in(owner, token, expires_s))["identity"]["sub"] == "alice"
+
+
+async def test_login_ends_with_the_age_of_tokens_whatever_expiry_it_names(coded: CodeWorld) -> None:
+    """Else whoever commits to tokens of next month fills the table for a month."""
+    expires_s = coded.world.clock.wall_ms() // 1000 + 86_400
+    client, handle = Client(coded.world), token_handle("some token")
+    await client.call("CommitVerifier", commit_params(handle, expires_s))
+    for passed_s, expected in ((limits.MAX_ID_TOKEN_AGE_S - 5, (7002, "invalid token hash")), (5, (7004, ""))):
+        await coded.world.pass_time(passed_s)
+        assert await refused(client.call("CompleteAuth", complete_params(handle, "another"))) == expected
 
 
 async def test_metadata_that_names_another_token_endpoint_vouches_for_nobody(coded: CodeWorld) -> None:
