@@ -7,6 +7,7 @@ from enclave.guard.cosigning import Cosigner
 from enclave.guard.decision_log import DecisionLog
 from enclave.guard.rulebook import RuleBook
 from enclave.guard.signing_key import GuardKey
+from enclave.guard.wallet_book import WalletBook
 from enclave.parts import Parts
 from enclave.records import Records
 from enclave.rpc.guard import GuardService
@@ -22,8 +23,11 @@ async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
     key = GuardKey(records, parts.shards, (config.threshold, len(config.holders)), random)
     await key.address()
     log = DecisionLog()
-    cosigner = Cosigner(rule_book, Budgets(records, clock.now_s, random), key, clock, log)
+    wallets = WalletBook(records, key)
+    budgets = Budgets(records, clock.now_s, random)
+    registered_only = guard.wallets == "registered"
+    cosigner = Cosigner(rule_book, budgets, key, clock, log, wallets, registered_only=registered_only)
     service = GuardService(
-        key, cosigner, rule_book, log, version=version, started_ms=clock.now_ms(), now_ms=clock.now_ms
+        key, cosigner, rule_book, log, wallets, version=version, started_ms=clock.now_ms(), now_ms=clock.now_ms
     )
     return Methods(signed={}, open=service.methods())

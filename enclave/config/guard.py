@@ -1,6 +1,6 @@
 """What configures a guard beside what every enclave has: its rules, and who may change them."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -21,6 +21,8 @@ class Guard(Measured, frozen=True, kw_only=True):
     """A rule document (docs/guard.md)."""
     officers: Annotated[tuple[AdminKey, ...], msgspec.Meta(max_length=16)] = ()
     quorum: int = 0
+    wallets: Literal["any", "registered"] = "any"
+    """Whether wallets are served that have shown no configuration."""
 
 
 def validate_guard(guard: Guard) -> None:

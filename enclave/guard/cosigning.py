@@ -4,6 +4,7 @@ What is judged is the object whose digest is signed (SE-16). Budgets are durable
 are given back only if the key signed nothing.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from enclave.clock import TrustedClock
@@ -16,8 +17,10 @@ from enclave.guard.judging import Decision, Draw, Outcome, judge
 from enclave.guard.rulebook import RuleBook
 from enclave.guard.sign_request import SignRequest
 from enclave.guard.signing_key import GuardKey
+from enclave.guard.wallet_book import WalletBook
 from evm.address import checksum
 from evm.errors import EvmError
+from evm.wallet.payload import ConfigUpdatePayload
 from protocol import guard_errors
 
 _CAUSES: Final = {Outcome.SECOND_FACTOR: "guard:second-factor", Outcome.REVIEW: "guard:review"}
@@ -27,18 +30,43 @@ class Cosigner:
     """Signs what the rules in force allow."""
 
     def __init__(
-        self, rule_book: RuleBook, budgets: Budgets, key: GuardKey, clock: TrustedClock, log: DecisionLog
+        self,
+        rule_book: RuleBook,
+        budgets: Budgets,
+        key: GuardKey,
+        clock: TrustedClock,
+        log: DecisionLog,
+        wallets: WalletBook,
+        *,
+        registered_only: bool,
     ) -> None:
+        """`registered_only`: wallets that have shown no configuration are not served."""
         self._rule_book = rule_book
         self._budgets = budgets
         self._key = key
         self._clock = clock
         self._log = log
+        self._wallets = wallets
+        self._registered_only = registered_only
 
     async def judge(self, request: SignRequest) -> tuple[Decision, Rules]:
         """The decision about a request now, with what budgets have left. Nothing is drawn or recorded."""
         rules = await self._rule_book.current()
+        request = await self._asked_by_its_own(request)
         return await self._judge(request, rules, self._about(request)), rules
+
+    async def _asked_by_its_own(self, request: SignRequest) -> SignRequest:
+        """The request with those signers alone that count for its wallet. NOT_FOUND for a wallet that is not served,
+        VALIDATION_FAILED if nobody who counts has signed.
+        """
+        known = await self._wallets.find(request.wallet)
+        if known is None and self._registered_only:
+            raise Refusal(guard_errors.NOT_FOUND, "guard:wallet")
+        if known is not None:
+            request = replace(request, cosigners=tuple(who for who in request.cosigners if who in known.signers))
+        if not request.cosigners:
+            raise Refusal(guard_errors.VALIDATION_FAILED, "guard:unsigned")
+        return request
 
     async def _judge(self, request: SignRequest, rules: Rules, about: Circumstances) -> Decision:
         try:
@@ -60,6 +88,7 @@ class Cosigner:
         `Refusal`: PERMISSION_DENIED with the rule in its cause, UNAVAILABLE while everything is frozen, or what keeps
         records and holders from working; then nothing was signed.
         """
+        request = await self._asked_by_its_own(request)
         about = self._about(request)
         decision = await self._judge(request, await self._rule_book.current(), about)
         self._log.add(decision, about)
@@ -69,8 +98,10 @@ class Cosigner:
         except BudgetExceeded as exceeded:
             raise _refusal(exceeded.level, str(exceeded)) from None
         try:
+            if isinstance(request.what, ConfigUpdatePayload):
+                await self._wallets.approve(request.wallet, request.what.image_hash)
             signature = await self._key.sign(request.digest)
-        except Refusal:  # too few shares: no key was opened
+        except Refusal:  # no key was opened
             await self._budgets.release(reservation)
             raise
         reservation.commit()

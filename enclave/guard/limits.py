@@ -19,3 +19,5 @@ MAX_REQUEST_BYTES: Final = 256 * 1024  # a request in a file
 MAX_LOG_BYTES: Final = 256 * 1024 * 1024  # a file of recorded decisions
 MAX_KEPT_DECISION_BYTES: Final = 16 * 1024 * 1024  # of a boot, in memory; some ten thousand
 MAX_READ_DECISION_BYTES: Final = 256 * 1024  # in one answer, which a frame has to hold
+MAX_WALLET_SIGNERS: Final = 256  # that count for one wallet
+MAX_APPROVED_UPDATES: Final = 64  # of one wallet, whose configurations may still be shown

@@ -1,4 +1,4 @@
-"""The published service `Guard`, as its clients of the second and third generation call it, and our `GuardRules`.
+"""The published service `Guard`, as its clients call it, and our own `GuardRules` and `GuardWallets`.
 
 The published methods have no envelope: what is asked for is judged by what it does and by who has signed it. Officers
 sign what `GuardRules` changes.
@@ -17,13 +17,17 @@ from enclave.guard.limits import MAX_READ_DECISION_BYTES
 from enclave.guard.rulebook import READ, Approval, RuleBook
 from enclave.guard.sign_request import SignRequest, parse_sign_request
 from enclave.guard.signing_key import GuardKey
+from enclave.guard.wallet_book import WalletBook
 from enclave.rpc.envelope import Call, parse_object, require_json_post
 from evm.address import checksum, parse_address
 from evm.errors import EvmError
+from evm.wallet.configuration_json import parse_configuration
+from evm.wallet.context import DEFAULT_CONTEXT, parse_context
 from protocol import guard_errors
 
 SERVICE: Final = "/rpc/Guard/"
 RULES_SERVICE: Final = "/rpc/GuardRules/"
+WALLETS_SERVICE: Final = "/rpc/GuardWallets/"
 _SCHEMA: Final = {"webrpcVersion": "v1", "schemaVersion": "v0.5.0", "schemaHash": ""}
 _MAX_APPROVALS: Final = 16
 # Second factors are not offered: who asks for one is told so, and nothing pretends to have one.
@@ -51,6 +55,7 @@ class GuardService:
         cosigner: Cosigner,
         rule_book: RuleBook,
         log: DecisionLog,
+        wallets: WalletBook,
         *,
         version: str,
         started_ms: int,
@@ -60,6 +65,7 @@ class GuardService:
         self._cosigner = cosigner
         self._rule_book = rule_book
         self._log = log
+        self._wallets = wallets
         self._version = version
         self._started_ms = started_ms
         self._now_ms = now_ms
@@ -83,8 +89,10 @@ class GuardService:
             "Freeze": self.freeze,
             "Decisions": self.decisions,
         }
-        return {SERVICE + name: method for name, method in published.items()} | {
-            RULES_SERVICE + name: method for name, method in own.items()
+        return {
+            **{SERVICE + name: method for name, method in published.items()},
+            **{RULES_SERVICE + name: method for name, method in own.items()},
+            WALLETS_SERVICE + "Register": self.register,
         }
 
     async def ping(self, call: Call) -> dict[str, Any]:
@@ -131,10 +139,10 @@ class GuardService:
         raise Refusal(guard_errors.METHOD_NOT_FOUND, "guard:not-offered")
 
     async def rules(self, call: Call) -> dict[str, Any]:
-        """GuardRules/Get -> `{document, frozen}`: the rules in force, as they were written."""
+        """GuardRules/Get -> `{signer, document, frozen}`: the guard's address and the rules in force, as written."""
         _arguments(call)
         document, frozen = await self._rule_book.document()
-        return {"document": document.decode(), "frozen": frozen}
+        return {"signer": checksum(await self._key.address()), "document": document.decode(), "frozen": frozen}
 
     async def judge(self, call: Call) -> dict[str, Any]:
         """GuardRules/Judge `{request}` -> the decision with its reasons. Nothing is signed or drawn."""
@@ -160,6 +168,21 @@ class GuardService:
         await self._rule_book.require_officer(READ, _approval(_arguments(call).get("approval")))
         return {"lines": self._log.newest(MAX_READ_DECISION_BYTES)}
 
+    async def register(self, call: Call) -> dict[str, Any]:
+        """GuardWallets/Register `{configuration, context?, wallet?}` -> `{address, signers}`: who counts for a wallet.
+
+        `configuration` in the JSON of Sequence's library; `wallet` for a later one than the first.
+        """
+        arguments = _arguments(call)
+        try:
+            configuration = parse_configuration(arguments.get("configuration"))
+            context = parse_context(arguments.get("context", DEFAULT_CONTEXT.name))
+            wallet = parse_address(arguments["wallet"]) if "wallet" in arguments else None
+        except EvmError:
+            raise Refusal(guard_errors.INVALID_ARGUMENT, "guard:configuration") from None
+        address, known = await self._wallets.register(configuration, context, wallet)
+        return {"address": checksum(address), "signers": sorted(map(checksum, known.signers))}
+
     async def _sign(self, arguments: dict[str, Any]) -> dict[str, Any]:
         return {"sig": "0x" + (await self._cosigner.sign(_request(arguments))).hex()}
 
@@ -181,16 +204,13 @@ def _arguments(call: Call) -> dict[str, Any]:
 
 
 def _request(arguments: dict[str, Any]) -> SignRequest:
-    """The request, and at least one account beside the guard that has signed it; VALIDATION_FAILED otherwise."""
+    """The request; INVALID_ARGUMENT or VALIDATION_FAILED otherwise."""
     try:
-        request = parse_sign_request(arguments.get("request"))
+        return parse_sign_request(arguments.get("request"))
     except EvmError as error:
         code = error.code if error.code.startswith("guard-") else "guard-payload"
         wrong = guard_errors.INVALID_ARGUMENT if code == "guard-request" else guard_errors.VALIDATION_FAILED
         raise Refusal(wrong, code.replace("guard-", "guard:", 1)) from None
-    if not request.cosigners:
-        raise Refusal(guard_errors.VALIDATION_FAILED, "guard:unsigned")
-    return request
 
 
 def _approval(value: object) -> Approval:

@@ -32,10 +32,10 @@ def officer(number: int) -> dict[str, str]:
     return {"key_type": "Ethereum_Secp256k1", "address": OFFICERS[number].address.lower()}
 
 
-def guard_config(**changes: Any) -> dict[str, Any]:
+def guard_config(*, wallets: str = "any", **changes: Any) -> dict[str, Any]:
     """What makes the appliance of the tests a guard; `changes` are of the rule document."""
     officers = [{"name": f"officer-{n}", **officer(n)} for n in range(len(OFFICERS))]
-    guard = {"rules": {**DOCUMENT, **changes}, "officers": officers, "quorum": 2}
+    guard = {"rules": {**DOCUMENT, **changes}, "officers": officers, "quorum": 2, "wallets": wallets}
     return {"role": "guard", "scopes": [], "guard": guard}
 
 

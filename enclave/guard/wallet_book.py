@@ -1,0 +1,107 @@
+"""Whose signatures count for a wallet: told by its configuration, which proves itself.
+
+A wallet's address is made of the hash of its first configuration, so anybody may show that one. Later ones count if the
+guard itself has signed the update to their hash: that is written down before the signature is made.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from enclave.errors import Refusal
+from enclave.guard.limits import MAX_APPROVED_UPDATES, MAX_WALLET_SIGNERS
+from enclave.guard.signing_key import GuardKey
+from enclave.records import Conflict, Record, Records
+from evm.address import ADDRESS_BYTES, Address
+from evm.wallet.configuration import Configuration
+from evm.wallet.context import Context
+from evm.wallet.topology import SignerLeaf
+from evm.wallet.values import HASH_BYTES
+from evm.wallet.words import places
+from protocol import errors, guard_errors
+
+_TRIES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class KnownWallet:
+    """A wallet that has shown a configuration. `approved`: image hashes that the guard has signed updates to."""
+
+    version: int
+    signers: frozenset[Address]
+    approved: tuple[bytes, ...] = ()
+
+
+class WalletBook:
+    """Known wallets, in sealed records."""
+
+    def __init__(self, records: Records, key: GuardKey) -> None:
+        self._records = records
+        self._key = key
+
+    async def find(self, wallet: Address) -> KnownWallet | None:
+        """What is known about a wallet; None if it has shown nothing."""
+        [record] = await self._records.load(self._records.key("guard-wallet", wallet))
+        return None if record is None else _read(record)
+
+    async def register(
+        self, configuration: Configuration, context: Context, wallet: Address | None = None
+    ) -> tuple[Address, KnownWallet]:
+        """The wallet of this configuration, and all who count for it from now on.
+
+        `wallet` is named for a later configuration. VALIDATION_FAILED for one that is not the wallet's, that this guard
+        does not guard, or that has too many signers.
+        """
+        signers = _signers(configuration)
+        guard = await self._key.address()
+        if guard not in signers or len(signers) > MAX_WALLET_SIGNERS:
+            raise Refusal(guard_errors.VALIDATION_FAILED, "guard:configuration")
+        made_of_it = context.wallet_address(configuration.image_hash)
+        address = wallet or made_of_it
+        for _ in range(_TRIES):
+            known = await self.find(address) or KnownWallet(0, frozenset())
+            if address != made_of_it and configuration.image_hash not in known.approved:
+                raise Refusal(guard_errors.VALIDATION_FAILED, "guard:configuration")
+            added = replace(known, signers=known.signers | (signers - {guard}))
+            if len(added.signers) > MAX_WALLET_SIGNERS:
+                raise Refusal(guard_errors.VALIDATION_FAILED, "guard:configuration")
+            if added == known or await self._saved(address, added):
+                return address, added
+        raise Refusal(errors.BUSY)
+
+    async def approve(self, wallet: Address, image_hash: bytes) -> None:
+        """Write down, before it is signed, that an update of a known wallet leads to this configuration."""
+        for _ in range(_TRIES):
+            known = await self.find(wallet)
+            if known is None or image_hash in known.approved:
+                return
+            approved = (*known.approved, image_hash)[-MAX_APPROVED_UPDATES:]
+            if await self._saved(wallet, replace(known, approved=approved)):
+                return
+        raise Refusal(errors.BUSY)
+
+    async def _saved(self, wallet: Address, known: KnownWallet) -> bool:
+        key = self._records.key("guard-wallet", wallet)
+        body: list[Any] = [b"".join(sorted(known.signers)), b"".join(known.approved)]
+        try:
+            await self._records.save(self._records.change(key, known.version, body))
+        except Conflict:
+            return False
+        return True
+
+
+def _signers(configuration: Configuration) -> frozenset[Address]:
+    """Every account with a weight, however deep in the tree."""
+    leaves = [place.leaf for place in places(configuration.topology)]
+    return frozenset(leaf.address for leaf in leaves if isinstance(leaf, SignerLeaf) and leaf.weight)
+
+
+def _read(record: Record) -> KnownWallet:
+    match record.body:
+        case [bytes(signers), bytes(approved)]:
+            addresses = frozenset(map(Address, _pieces(signers, ADDRESS_BYTES)))
+            return KnownWallet(record.version, addresses, tuple(_pieces(approved, HASH_BYTES)))
+    raise Refusal(errors.DATA_INTEGRITY_ERROR)
+
+
+def _pieces(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
