@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from enclave.config import Right
+from enclave.config import Right, Scope
 from enclave.errors import Refusal
+from enclave.later import Later
 from enclave.rpc.authorized import Authorizer
 from enclave.rpc.envelope import SignedCall, encode_json
 from enclave.second_opinion import SecondOpinion
@@ -71,6 +72,20 @@ TYPED_DATA: Final = Kind("typedData", "sign_typed_data", parse_typed_data, _chec
 TRANSACTION: Final = Kind("transaction", "sign_transaction", parse_transaction, _check_transaction)
 
 
+def _speaks_for_wallets(scope: Scope) -> bool:
+    """Whether the key is a signer of wallets, and bound to what the wallet methods sign.
+
+    With the right to sign digests it is not: what is in disguise could be signed openly.
+    """
+    return (scope.wallet is not None or "sign_legacy_wallet" in scope.rights) and "sign_digest" not in scope.rights
+
+
+def _import_disguises() -> ModuleType:
+    from evm.wallet import disguise
+
+    return disguise
+
+
 class SignerService:
     """The three methods."""
 
@@ -78,6 +93,7 @@ class SignerService:
         self._authorizer = authorizer
         self._wallets = wallets
         self._second_opinion = second_opinion
+        self._disguises = Later(_import_disguises)
 
     async def sign_message(self, call: SignedCall) -> dict[str, Any]:
         """EIP-191 personal message. Result `{signature, digest, signer, understood}`."""
@@ -107,6 +123,8 @@ class SignerService:
             digest, understood = payload.digest, payload.understood()
         except EvmError as error:
             raise Refusal(errors.UNDECODABLE, error.code) from None
+        if _speaks_for_wallets(caller.scope):
+            await self._validate_undisguised(payload)
         if len(encode_json(understood)) > limits.MAX_UNDERSTOOD_BYTES:  # an answer that no frame holds signs nothing
             raise Refusal(errors.UNDECODABLE, "understood-too-long")
         signature = await self._wallets.sign(session, caller.login, digest, right=kind.right, nonce=caller.nonce)
@@ -117,3 +135,11 @@ class SignerService:
             "understood": understood,
         }
         return payload, signature, result
+
+    async def _validate_undisguised(self, payload: Signable) -> None:
+        """WALLET_RULE if the signature would count for a wallet as something else than what is shown (ADR 44)."""
+        disguises = await self._disguises.get()
+        try:
+            disguises.validate_undisguised(payload)
+        except EvmError as error:
+            raise Refusal(errors.WALLET_RULE, error.code) from None
