@@ -21,6 +21,7 @@ from evm.wallet.attestation import (
     Attestation,
     AuthData,
 )
+from evm.wallet.disguise import validate_plain_attestation
 from evm.wallet.errors import WalletError, require
 from evm.wallet.values import HASH_BYTES
 from protocol import limits
@@ -41,7 +42,7 @@ def parse_attestation_request(
     require(signer not in barred_signers(plan), "wallet-session-signer-blacklisted", "BlacklistedAddress")
     data = params.get("applicationData")
     issuer_hash, audience_hash = _who_vouches(identity, audience)
-    return Attestation(
+    attestation = Attestation(
         approved_signer=signer,
         identity_type=_IDENTITY_TYPES[identity.kind],
         issuer_hash=issuer_hash,
@@ -49,6 +50,8 @@ def parse_attestation_request(
         application_data=b"" if data is None else hex_bytes(data, _CODE, most=MAX_APPLICATION_DATA_BYTES),
         auth_data=AuthData(_redirect_url(params.get("redirectUrl"), origin), now_s),
     )
+    validate_plain_attestation(attestation)
+    return attestation
 
 
 def _redirect_url(value: object, origin: str) -> str:

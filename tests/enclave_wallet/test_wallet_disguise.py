@@ -148,6 +148,22 @@ async def test_scopes_without_wallets_sign_what_they_did(pki_folder: Path) -> No
         await world.stop()
 
 
+@pytest.mark.parametrize("typed", [b"", b"\x02"])
+async def test_transaction_is_no_attestation(user: SmartUser, typed: bytes) -> None:
+    """The session key is the head of a list of RLP, whose last item is what is left of the attestation."""
+    plain = await user.ask("IssueAttestation", approvedSigner="0x" + "11" * 20)
+    size = (len(plain["encoded"]) - 2) // 2 - 64 + 300 - len(typed) - 3  # without the signature, with data, behind it
+    head = typed + b"\xf9" + size.to_bytes(2, "big")
+    items = b"\x01" * (17 - len(typed))
+    rest = size - len(items) - 3
+    forged = head + items[:-3] + b"\xb9" + (rest + 3).to_bytes(2, "big")
+    assert len(forged) == 20
+    ask = user.ask("IssueAttestation", approvedSigner="0x" + forged.hex(), applicationData="0x" + "22" * 300)
+    assert (await refused(ask)).cause == "wallet-disguise-transaction"
+    other = "0x" + (forged[:-1] + bytes([forged[-1] ^ 1])).hex()
+    assert await user.ask("IssueAttestation", approvedSigner=other, applicationData="0x" + "22" * 300)
+
+
 @given(st.binary(max_size=300))
 def test_no_personal_message_that_passes_is_an_attestation(data: bytes) -> None:
     message = PersonalMessage(data, None)
