@@ -62,5 +62,6 @@ def compose(config: Config, hardware: Hardware) -> Ports:
         mailer=mailer,
         clock=hardware.clock,
         entropy=hardware.entropy,
+        relay=parent,
         recipient_public_key=recipient.public_key,
     )

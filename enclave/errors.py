@@ -36,6 +36,10 @@ class StoreError(PortError):
     """The store failed or answered nonsense (`store-…`)."""
 
 
+class RelayError(PortError):
+    """The parent did not take an operation, or does not know it (`relay-…`)."""
+
+
 class StoreConflict(StoreError):
     """A conditional write found another version."""
 

@@ -1,4 +1,4 @@
-"""What the enclave asks of the parent instance: the record store and credential hints, over one frame connection.
+"""What the enclave asks of the parent instance, over one frame connection: records, credential hints, relaying.
 
 Trust side: enclave. Answers are bounded and checked for form; their content is hostile until a record opens or KMS
 accepts.
@@ -7,22 +7,25 @@ accepts.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from socket import socket
 from typing import cast
 
-from enclave.errors import EgressError, StoreConflict, StoreError
+from enclave.errors import EgressError, RelayError, StoreConflict, StoreError
 from enclave.frame_writer import FrameWriter
-from protocol import limits, services
+from protocol import limits, relaying, services
 from protocol.addresses import SERVICES_PORT
 from protocol.errors import ProtocolError
 from protocol.frames import FrameConnection, Request, Response
+from protocol.relaying import Relayed, RelayStatus
 from protocol.services import Credentials, Page, RecordKey, StoredRecord, Write
 
+_RELAY_CODES = {HTTPStatus.NOT_FOUND: "relay-unknown", relaying.WOULD_REVERT_STATUS: "relay-would-revert"}
 Dial = Callable[[int], Awaitable[socket]]
 
 
 class ParentServices:
-    """Implements port `Store`, and `credentials` for the KMS client. Connects when first used and after a loss."""
+    """Implements ports `Store` and `Relay`, and `credentials` for the KMS client. Connects at first use, and anew."""
 
     def __init__(self, dial: Dial) -> None:
         self._dial = dial
@@ -67,9 +70,29 @@ class ParentServices:
         except ProtocolError:
             raise StoreError("credentials-malformed") from None
 
-    async def _call(self, method: str, body: bytes) -> Response:
+    async def send(self, relayed: Relayed) -> RelayStatus:
+        """Port `Relay.send`."""
+        return await self._relay(relaying.RELAY_SEND, relaying.encode_relayed(relayed))
+
+    async def status(self, chain_id: int, id_: bytes) -> RelayStatus:
+        """Port `Relay.status`."""
+        return await self._relay(relaying.RELAY_STATUS, relaying.encode_question(chain_id, id_))
+
+    async def _relay(self, method: str, body: bytes) -> RelayStatus:
         try:
-            async with asyncio.timeout(limits.STORE_DEADLINE_S):
+            response = await self._call(method, body, limits.RELAY_ANSWER_DEADLINE_S)
+        except StoreError:
+            raise RelayError("relay-unreachable") from None
+        if response.status != HTTPStatus.OK:
+            raise RelayError(_RELAY_CODES.get(response.status, "relay-refused"))
+        try:
+            return relaying.decode_status(response.body)
+        except ProtocolError:
+            raise RelayError("relay-malformed") from None
+
+    async def _call(self, method: str, body: bytes, deadline_s: float = limits.STORE_DEADLINE_S) -> Response:
+        try:
+            async with asyncio.timeout(deadline_s):
                 link = await self._connected()
                 return await link.call(method, body)
         except (TimeoutError, OSError, ProtocolError, EgressError):

@@ -1,4 +1,4 @@
-"""The whole outside world of the enclave: seven ports. Everything else in this package is pure or composed from these.
+"""The whole outside world of the enclave: eight ports. Everything else in this package is pure or composed from these.
 
 Real adapters are composed by `__main__`; the simulator composes the same `app.build(ports, config)` with its own.
 """
@@ -11,6 +11,7 @@ from typing import Protocol
 
 from enclave.config import Holder
 from enclave.secret import Secret
+from protocol.relaying import Relayed, RelayStatus
 from protocol.services import Page, RecordKey, StoredRecord, Write
 
 
@@ -55,6 +56,18 @@ class Store(Protocol):
 
     async def ids(self, page: Page) -> list[bytes]:
         """A page of a table, as the store likes to tell it; fewer than asked for on the last one."""
+        ...
+
+
+class Relay(Protocol):
+    """Brings signed operations of wallets onto a chain. What it answers is the host's word."""
+
+    async def send(self, relayed: Relayed) -> RelayStatus:
+        """Hand an operation over, once or again; `enclave.errors.RelayError`."""
+        ...
+
+    async def status(self, chain_id: int, id_: bytes) -> RelayStatus:
+        """How far one is; `RelayError("relay-unknown")` for one that was never taken."""
         ...
 
 
@@ -108,7 +121,7 @@ class Entropy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """All seven, as `app.build` takes them."""
+    """All eight, as `app.build` takes them."""
 
     nsm: Nsm
     kms: Kms
@@ -117,5 +130,6 @@ class Ports:
     mailer: Mailer
     clock: Clock
     entropy: Entropy
+    relay: Relay
     recipient_public_key: bytes
     """SPKI of this boot's recipient key, which published clients find in every attestation document."""

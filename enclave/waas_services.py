@@ -35,12 +35,13 @@ def waas_methods(
         from enclave.sequence.wallet_records import WalletRecords
         from enclave.waas.caller import Callers
         from enclave.waas.logins import IntentLogins
+        from enclave.waas.sending import Sending
         from enclave.waas.users import Users
 
         config, clock = parts.config, parts.clock
         logins = IntentLogins(clock, proofs, config.limits.otp_s, parts.ports.entropy.random)
         users = Users(clock, accounts, devices, sessions, WalletRecords(records))
-        return WaasService(Callers(config, clock), logins, users, wallets, clock)
+        return WaasService(Callers(config, clock), logins, users, wallets, Sending(parts.ports.relay), clock)
 
     later = Later(load)
     return {

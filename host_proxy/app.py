@@ -4,7 +4,7 @@ Trust side: host. Production and simulator compose the same parts; they differ i
 enclave, who resolves names, who has credentials, where records lie.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from host_proxy.client_address import ClientAddresses
@@ -22,6 +22,8 @@ from host_proxy.metrics import Metrics
 from host_proxy.metrics_app import MetricsApp
 from host_proxy.nitro_cli import NitroCli
 from host_proxy.rate_limit import TokenBuckets
+from host_proxy.relay.configured import node_relay
+from host_proxy.relay.wallet_relay import WalletRelays
 from host_proxy.services import Services
 from host_proxy.store import SqliteStore, Store
 from host_proxy.supervisor import Launcher, Supervisor, Unmanaged
@@ -36,6 +38,7 @@ class HostPorts:
     resolver: Resolver
     credentials: CredentialsProvider
     store: Store
+    relays: WalletRelays = field(default_factory=lambda: WalletRelays({}))
 
 
 class Host:
@@ -87,6 +90,7 @@ class Host:
             self._services.start(guest)  # before the enclave: it asks for its records while it boots
             self._egress.start(guest)
             self._supervisor.start()
+            self._ports.relays.start()
             self._pool.start()
             self._health.start()
             await self._private.start()
@@ -108,6 +112,7 @@ class Host:
         await self._supervisor.close()
         await self._egress.close()
         await self._services.close()
+        await self._ports.relays.close()
         await self._ports.store.close()
         self._log.event("host.stopped", cut_off=cut_off)
 
@@ -142,7 +147,9 @@ def compose(config: HostConfig, ports: HostPorts, *, log: Log, metrics: Metrics)
         private=HttpServer(MetricsApp(metrics), listen=parse_listen(config.metrics_listen), door=Door(clients)),
         pool=pool,
         health=health,
-        services=Services(store=ports.store, credentials=ports.credentials, log=log, metrics=metrics),
+        services=Services(
+            store=ports.store, credentials=ports.credentials, relays=ports.relays, log=log, metrics=metrics
+        ),
         egress=EgressProxy(
             EgressPolicy(config.destinations, ports.resolver), log=log, metrics=metrics, direct=config.direct_ports()
         ),
@@ -164,6 +171,7 @@ def production_ports(config: HostConfig, metrics: Metrics) -> HostPorts:
         resolver=SystemResolver(),
         credentials=BotoCredentials({holder.name: holder.profile for holder in config.holders}),
         store=SqliteStore(Path(config.store), observe_commit=metrics.store_batch.observe),
+        relays=WalletRelays({relay.chain_id: node_relay(relay) for relay in config.relays}),
     )
 
 

@@ -106,6 +106,21 @@ class HolderProfile(_Struct, frozen=True, kw_only=True):
     """Its KMS host, for enclaves whose KMS library dials `KMS_PORT_BASE` plus the holder's place in this list."""
 
 
+class RelayConfig(_Struct, frozen=True, kw_only=True):
+    """An account that pays gas on one chain; its key is with `signer`, which answers `eth_signTransaction`."""
+
+    chain_id: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+    node: Text
+    """The URL of a node's JSON-RPC."""
+    signer: Text
+    account: Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{40}\Z")]
+    journal: Text
+    """Path of a SQLite file that belongs to this account on this chain alone."""
+    max_fee_gwei: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 500
+    max_gas: Annotated[int, msgspec.Meta(ge=21_000, le=30_000_000)] = 3_000_000
+    confirmations: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 12
+
+
 class Rates(_Struct, frozen=True, kw_only=True):
     """Token buckets: requests a second, and how many may come at once."""
 
@@ -129,6 +144,7 @@ class HostConfig(_Struct, frozen=True, kw_only=True):
     """`X-Sequence-Scope` of every request; what clients send under that name is dropped."""
     destinations: tuple[Destination, ...] = ()
     holders: tuple[HolderProfile, ...] = ()
+    relays: tuple[RelayConfig, ...] = ()
     rates: Rates = Rates()
     trusted_proxies: tuple[Text, ...] = ()
     """Networks whose `X-Forwarded-For` is believed."""
@@ -181,6 +197,8 @@ def validate_config(config: HostConfig) -> None:
         raise ConfigError("config-destinations-alike")
     if len({holder.name for holder in config.holders}) != len(config.holders):
         raise ConfigError("config-holders-alike")
+    if len({relay.chain_id for relay in config.relays}) != len(config.relays):
+        raise ConfigError("config-relays-alike")
     config.proxies()
 
 

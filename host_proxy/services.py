@@ -1,4 +1,5 @@
-"""The frame server on `SERVICES_PORT`: the enclave's store and its credential hints (protocol.services).
+"""The frame server on `SERVICES_PORT`: the enclave's store, its credential hints, and what it has relayed
+(protocol.services, protocol.relaying).
 
 Trust side: host; the peer is the enclave, or whoever holds the port in its name, so every call is parsed strictly and
 bounded. Failures are answered as a status without a body; what happened is in the host's log under a stable code.
@@ -8,23 +9,35 @@ import asyncio
 from http import HTTPStatus
 
 from host_proxy.credentials import CredentialsProvider
-from host_proxy.errors import CredentialsFault, StoreConflict, StoreFault
+from host_proxy.errors import CredentialsFault, RelayFault, StoreConflict, StoreFault
 from host_proxy.framing import FrameProtocol
 from host_proxy.logging import Log
 from host_proxy.metrics import Metrics
+from host_proxy.relay.wallet_relay import UNKNOWN, WalletRelays
 from host_proxy.store import Store
 from host_proxy.transport import Listener
-from protocol import limits, services
+from protocol import limits, relaying, services
 from protocol.addresses import SERVICES_PORT, Address
 from protocol.errors import ProtocolError
 from protocol.frames import Request, Response
+
+_RELAY_STATUSES = {UNKNOWN: HTTPStatus.NOT_FOUND, "relay-would-revert": relaying.WOULD_REVERT_STATUS}
 
 
 class Services:
     """The listener and its connections."""
 
-    def __init__(self, *, store: Store, credentials: CredentialsProvider, log: Log, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        credentials: CredentialsProvider,
+        log: Log,
+        metrics: Metrics,
+        relays: WalletRelays | None = None,
+    ) -> None:
         self._store = store
+        self._relays = relays or WalletRelays({})
         self._credentials = credentials
         self._log = log
         self._metrics = metrics
@@ -64,6 +77,9 @@ class Services:
         except CredentialsFault as fault:
             self._log.event("credentials.fault", code=fault.code, holder=fault.holder)
             return HTTPStatus.BAD_GATEWAY, b""
+        except RelayFault as fault:
+            self._log.event("relay.fault", code=fault.code)
+            return _RELAY_STATUSES.get(fault.code, HTTPStatus.BAD_GATEWAY), b""
         except Exception as error:  # noqa: BLE001  one generic answer, and the service lives (DO-07)
             self._metrics.faults.inc()
             self._log.fault("services", error)
@@ -84,6 +100,12 @@ class Services:
             case services.CREDENTIALS:
                 credentials = await self._credentials.credentials(_holder_name(request.body))
                 return HTTPStatus.OK, services.encode_credentials(credentials)
+            case relaying.RELAY_SEND:
+                sent = await self._relays.send(relaying.decode_relayed(request.body))
+                return HTTPStatus.OK, relaying.encode_status(sent)
+            case relaying.RELAY_STATUS:
+                found = await self._relays.status(*relaying.decode_question(request.body))
+                return HTTPStatus.OK, relaying.encode_status(found)
         return HTTPStatus.NOT_FOUND, b""
 
 

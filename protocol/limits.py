@@ -194,4 +194,5 @@ MAX_RELAY_REQUEST_BYTES: Final = 128 * KIB  # call data; no node relays a larger
 MAX_RELAY_OPEN: Final = 256  # operations of one gas account that are not final; a node's pool keeps 64 to 1,024
 MAX_RELAY_ANSWER_BYTES: Final = 4096 * KIB  # a receipt with its logs
 RELAY_DEADLINE_S: Final = 10.0  # one exchange with a node, a signer or a relayer
+RELAY_ANSWER_DEADLINE_S: Final = 20.0  # the host's answer to the enclave; it asks a node several times
 MAX_LAUNCHER_OUTPUT_BYTES: Final = 256 * KIB

@@ -1,4 +1,4 @@
-"""A whole enclave in one process for the tests: real composition over small stand-ins for the seven ports.
+"""A whole enclave in one process for the tests: real composition over small stand-ins for the eight ports.
 
 Only the ports are fake. Everything that judges, seals and signs is what ships; `Client` signs requests as devices do.
 """
@@ -29,13 +29,14 @@ from attestation.channel import InnerRequest
 from enclave.app import Enclave, build
 from enclave.boot import synchronize
 from enclave.config import Config, Holder, parse_config
-from enclave.errors import EgressError, KmsError, MailError, StoreConflict, StoreError
+from enclave.errors import EgressError, KmsError, MailError, RelayError, StoreConflict, StoreError
 from enclave.phases import Phase
 from enclave.ports import DataKey, Ports
 from enclave.secret import Secret
 from evm.keccak import keccak256
 from protocol import canonical_json
 from protocol.frames import Request, Response
+from protocol.relaying import Relayed, RelayStatus
 from protocol.services import Page, RecordKey, StoredRecord, Write
 from simulator.nsm import SimulatedNsm
 from simulator.pki import NitroPki
@@ -208,6 +209,16 @@ class ClosedEgress:
         raise EgressError("egress-refused")
 
 
+class NoRelay:
+    """A parent that relays nothing."""
+
+    async def send(self, relayed: Relayed) -> RelayStatus:
+        raise RelayError("relay-refused")
+
+    async def status(self, chain_id: int, id_: bytes) -> RelayStatus:
+        raise RelayError("relay-unknown")
+
+
 class World:
     """What outlives a boot: holders, store, mailbox, hardware; and the enclave of the current boot."""
 
@@ -216,6 +227,7 @@ class World:
         self.clock, self.entropy = FakeClock(), FakeEntropy()
         self.store, self.kms, self.mailer = MemoryStore(), FakeKms(), MemoryMailer()
         self.egress: Any = ClosedEgress()
+        self.relay: Any = NoRelay()
         self.config = config(**changes)
         self.nsm = self.new_nsm()
         self.enclave: Enclave = self.build()
@@ -233,6 +245,7 @@ class World:
             mailer=self.mailer,
             clock=self.clock,
             entropy=self.entropy,
+            relay=self.relay,
             recipient_public_key=b"recipient",
         )
 

@@ -13,6 +13,7 @@ from enclave.rpc.wallet_call import bounded, wallet_rules
 from enclave.sequence.signing import Prepared
 from enclave.waas.caller import Caller, Callers, Order, device_of, intent_rules
 from enclave.waas.logins import IntentLogins
+from enclave.waas.sending import Sending
 from enclave.waas.users import User, Users, account_json, session_json
 from enclave.wallets import Wallets
 from evm.intents.account_data import CloseSession, GetSession, InitiateAuth, OpenSession
@@ -20,7 +21,14 @@ from evm.intents.errors import IntentError
 from evm.intents.names import validate_wallet
 from evm.intents.signable import Signing, parse_personal_message, proof_text, signable
 from evm.intents.user_wallet import WalletV3
-from evm.intents.wallet_data import SessionAuthProof, SignMessage, SignTypedData
+from evm.intents.wallet_data import (
+    FeeOptions,
+    GetTransactionReceipt,
+    SendTransaction,
+    SessionAuthProof,
+    SignMessage,
+    SignTypedData,
+)
 from protocol import errors, limits
 
 
@@ -28,12 +36,19 @@ class WaasService:
     """The three methods. Intents that are not served yet are refused by name."""
 
     def __init__(
-        self, callers: Callers, logins: IntentLogins, users: Users, wallets: Wallets, clock: TrustedClock
+        self,
+        callers: Callers,
+        logins: IntentLogins,
+        users: Users,
+        wallets: Wallets,
+        sending: Sending,
+        clock: TrustedClock,
     ) -> None:
         self._callers = callers
         self._logins = logins
         self._users = users
         self._wallets = wallets
+        self._sending = sending
         self._clock = clock
         self._order = Order(clock)
 
@@ -98,6 +113,13 @@ class WaasService:
                 facts = {"sessionId": session, "network": str(data.chain_id), "wallet": user.address}
                 signature = await self._sign(caller, user, data)
                 return "sessionAuthProof", facts | {"message": text, "signature": signature}
+            case SendTransaction() as data:
+                prepared, signed = await self._signed(caller, user, data)
+                return await self._sending.send(prepared, signed, caller.request)
+            case GetTransactionReceipt(chain_id=chain_id, meta_hash=meta_hash):
+                return await self._sending.receipt(chain_id, meta_hash, caller.request)
+            case FeeOptions():  # the tenant's relay pays
+                return "feeOptions", {"feeOptions": []}
             case GetSession():  # published clients read `session`, the published description names `sessionId`
                 facts = {"session": session, "sessionId": session, "wallet": user.address}
                 return "getSessionResponse", facts | {"validated": True}
@@ -127,6 +149,11 @@ class WaasService:
 
     async def _sign(self, caller: Caller, user: User, data: Signing) -> str:
         """The wallet's signature, good also before the wallet is deployed (ERC-6492)."""
+        _, answer = await self._signed(caller, user, data)
+        return str(answer.get("erc6492", answer["partial"]))
+
+    async def _signed(self, caller: Caller, user: User, data: Signing) -> tuple[Prepared, dict[str, Any]]:
+        """The operation that the intent means, and the wallet's signature in its forms."""
         with intent_rules():
             found = signable(data, WalletV3(user.wallet.address), caller.intent.session.text, self._clock.now_s())
         if found.operation is None or found.chain_id not in {chain.id for chain in caller.tenant.chains}:
@@ -141,4 +168,4 @@ class WaasService:
             answer = prepared.signed(signature)
         if not answer["complete"]:
             raise Refusal(errors.RIGHT_NOT_GRANTED)
-        return str(answer.get("erc6492", answer["partial"]))
+        return prepared, answer

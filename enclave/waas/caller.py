@@ -49,6 +49,8 @@ class Caller:
     intent: VerifiedIntent
     key: Key
     public_key: bytes
+    request: object
+    """The intent's data as they came, which answers give back."""
 
 
 class Callers:
@@ -86,7 +88,7 @@ class Callers:
                 raise Refusal(errors.SEALED_LOGIN_REQUIRED)
             self._take(intent)
             key, public_key = _key(intent)
-        return Caller(scope, tenant, origin, intent, key, public_key), body
+        return Caller(scope, tenant, origin, intent, key, public_key, _data(body["intent"])), body
 
     def _take(self, intent: VerifiedIntent) -> None:
         if intent.name in _READ_ONLY:
@@ -99,6 +101,10 @@ class Callers:
         if len(self._used) >= limits.MAX_INTENTS_REMEMBERED:
             raise Refusal(errors.BUSY)
         self._used[intent.replay_id] = max(intent.forget_at_s, next(reversed(self._used.values()), 0))
+
+
+def _data(intent: object) -> object:
+    return intent["data"] if isinstance(intent, dict) else None
 
 
 @contextmanager

@@ -50,6 +50,13 @@ class Node:
         priority_fee = _MAX_PRIORITY_FEE_UNKNOWN if isinstance(tip, RpcRefusal) else parse_quantity(tip)
         return Head(parse_quantity(block["number"]), parse_quantity(block["baseFeePerGas"]), priority_fee)
 
+    async def has_code(self, account: str) -> bool:
+        """Whether there is a contract at an address."""
+        code = await self._rpc.call("eth_getCode", account, "latest")
+        if not isinstance(code, str):
+            raise RelayFault("relay-answer", "code")
+        return len(code) > len("0x")
+
     async def next_nonce(self, account: str) -> int:
         """The account's next nonce after everything that the node knows of."""
         return parse_quantity(await self._rpc.call("eth_getTransactionCount", account, "pending"))

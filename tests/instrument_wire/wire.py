@@ -1,6 +1,6 @@
 """The whole way of a request for the tests of the wire: HTTP, the host proxy, frames, and a booted enclave.
 
-Only the seven ports of the enclave are stand-ins, and an identity provider that speaks TLS on loopback.
+Only the eight ports of the enclave are stand-ins, and an identity provider that speaks TLS on loopback.
 """
 
 import io

@@ -35,6 +35,7 @@ HOST_HEALTH: Final = "tests/host_proxy/test_host_health.py"
 SUPERVISION: Final = "tests/host_proxy/test_host_supervision.py"
 RELAY: Final = "tests/relay/test_relay_node.py"
 WAAS: Final = "tests/waas/test_waas_service.py"
+RELAY_FRAMES: Final = "tests/relay/test_relay_frames.py"
 RELAY_RPC: Final = "tests/relay/test_relay_rpc.py"
 
 REQUESTS: Final = "tests/limits/test_limits_requests.py"
@@ -160,6 +161,7 @@ COVERED: Final[dict[str, str | tuple[str, str]]] = {
     "MAX_RELAY_REQUEST_BYTES": f"{RELAY}::test_operation_is_written_in_one_way_and_bounded",
     "MAX_RELAY_OPEN": f"{RELAY}::test_number_of_open_operations_is_bounded",
     "MAX_RELAY_ANSWER_BYTES": f"{RELAY_RPC}::test_answer_is_bounded",
+    "RELAY_ANSWER_DEADLINE_S": f"{RELAY_FRAMES}::test_host_that_does_not_answer_is_unreachable_after_the_deadline",
     "RELAY_DEADLINE_S": f"{RELAY_RPC}::test_exchange_ends_at_its_deadline",
     "MAX_LAUNCHER_OUTPUT_BYTES": (
         f"{SUPERVISION}::test_output_at_the_cap_passes",

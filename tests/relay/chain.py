@@ -2,11 +2,14 @@
 
 import asyncio
 import shutil
+import socket
 import subprocess
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from evm.keccak import keccak256
 from host_proxy.errors import RelayFault
@@ -32,8 +35,8 @@ _STARTS = 400
 class Chain:
     """An anvil of our own on a free port. `state`: where it keeps the chain over an orderly end."""
 
-    def __init__(self, program: Path, folder: Path, port: int) -> None:
-        self._command = [str(program), "--port", str(port), "--silent", "--chain-id", str(CHAIN_ID)]
+    def __init__(self, program: Path, folder: Path, port: int, chain_id: int = CHAIN_ID) -> None:
+        self._command = [str(program), "--port", str(port), "--silent", "--chain-id", str(chain_id)]
         self._command += ["--state", str(folder / "chain.json")]
         self.url = f"http://127.0.0.1:{port}"
         self.rpc = JsonRpc(self.url)
@@ -181,6 +184,35 @@ async def refusal(awaited: Awaitable[Any]) -> str:
     except RelayFault as fault:
         return fault.code
     return "accepted"
+
+
+FOLDER = Path(__file__).parent / "node"
+
+
+def anvil(factory: pytest.TempPathFactory) -> Path:
+    """The node's program from the package registry; without it the calling test skips with the reason."""
+    folder = factory.mktemp("node") / "anvil"
+    if complaint := installed(FOLDER, folder):
+        pytest.skip(f"there is no local node: {complaint}")
+    found = program(folder)
+    if found is None:
+        pytest.skip("the package registry has no node for this machine")
+    return found
+
+
+@asynccontextmanager
+async def running(program: Path, folder: Path, chain_id: int = CHAIN_ID) -> AsyncIterator[Chain]:
+    """A local chain on a free port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    made = Chain(program, folder, port, chain_id)
+    try:
+        await made.start()
+        yield made
+    finally:
+        await made.end()
+        await made.rpc.close()
 
 
 def program(folder: Path) -> Path | None:

@@ -47,11 +47,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-async def live(folder: Path, wire: Wire, curve: str) -> dict[str, Any]:
+async def live(folder: Path, wire: Wire, curve: str, script: str = "life.mjs") -> dict[str, Any]:
     """What came of the client's life; what a person would fetch is fetched for it."""
     facts = json.dumps({"url": wire.url, "accessKey": ACCESS_KEY, "curve": curve})
     process = await asyncio.create_subprocess_exec(
-        "node", "life.mjs", facts, cwd=folder,
+        "node", script, facts, cwd=folder,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdin is not None

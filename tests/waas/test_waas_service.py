@@ -228,12 +228,6 @@ async def test_requests_that_are_none(world: World) -> None:
 async def test_intents_that_are_not_served_are_refused_by_name(world: World) -> None:
     app = Application(world)
     await app.sign_in_as_guest()
-    send = {
-        "network": str(CHAIN),
-        "identifier": "i",
-        "transactions": [{"type": "erc20send", "tokenAddress": app.wallet, "to": app.wallet, "value": "1"}],
-    }
-    assert (await app.of_wallet("sendTransaction", **send))["cause"] == "intent is not served"
     assert (await app.of_wallet("getIdToken", sessionId=app.key.id))["cause"] == "intent is not served"
 
 
