@@ -4,7 +4,6 @@ AuthCode: the client shows the hash of a code first, then the code (Apple). Auth
 verifier and keeps it; the client takes the challenge to the provider and brings back a code (RFC 7636).
 """
 
-import base64
 import hashlib
 import hmac
 import re
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from enclave.auth_key import Key, parse_key_text
+from enclave.base64url import encode_b64u
 from enclave.clock import TrustedClock
 from enclave.config import OidcClient, Scope
 from enclave.errors import Refusal
@@ -137,7 +137,7 @@ class AuthCodePkceMode:
 def code_challenge(code_verifier: str) -> str:
     """The S256 challenge of RFC 7636 section 4.2."""
     digest = hashlib.sha256(code_verifier.encode("ascii")).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return encode_b64u(digest)
 
 
 def _require_oidc(request: LoginRequest) -> None:

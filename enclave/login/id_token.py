@@ -5,10 +5,8 @@ joserfc checks the signature; the claims are checked here, because their rules a
 Sources: OpenID Connect Core 1.0 section 3.1.3.7, RFC 7515, RFC 7519, RFC 8725; identity-instrument.md 2.2.
 """
 
-import base64
 import hashlib
 import hmac
-import re
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
@@ -16,6 +14,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 
 from enclave.auth_key import Key
+from enclave.base64url import decode_b64u, encode_b64u
 from enclave.config import OidcClient
 from enclave.errors import Refusal
 from enclave.login.issuers import normalize_issuer
@@ -25,7 +24,6 @@ from evm.keccak import keccak256
 from protocol import canonical_json, limits
 from protocol.errors import PROOF_VERIFICATION_FAILED, ProtocolError
 
-_PART: Final = re.compile(r"[A-Za-z0-9_-]+\Z")
 # Members that would let a token bring its own key or change how it is read (RFC 7515 4.1, RFC 7797).
 _REFUSED_HEADERS: Final = frozenset(["jwk", "jku", "x5u", "x5c", "crit", "b64", "zip", "enc"])
 
@@ -74,7 +72,7 @@ def login_nonce(scope: str, auth_key: Key) -> str:
     unpadded base64url of the SHA-256 of `chancery/login-nonce/1`, scope and `keyType:address`, a line each.
     """
     digest = hashlib.sha256(f"chancery/login-nonce/1\n{scope}\n{auth_key}".encode()).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return encode_b64u(digest)
 
 
 async def verify_id_token(
@@ -143,12 +141,10 @@ def parse_unverified_claims(token: str) -> dict[str, Any]:
 
 
 def _decode(part: str) -> bytes:
-    """base64url without padding, in the one spelling that encodes back to itself (RFC 7515 section 2)."""
-    if _PART.match(part) and len(part) % 4 != 1:
-        raw = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
-        if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == part:
-            return raw
-    _refuse("token is malformed")
+    raw = decode_b64u(part)
+    if not raw:
+        _refuse("token is malformed")
+    return raw
 
 
 def _parse_members(part: bytes) -> dict[str, Any]:

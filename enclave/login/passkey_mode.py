@@ -5,11 +5,11 @@ in starts the ceremony `create` and links what comes of it; later the ceremony `
 signed, is checked here: challenge, origin, site, user verification, algorithm, signature, counter.
 """
 
-import base64
 import hashlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from enclave.base64url import encode_b64u
 from enclave.clock import TrustedClock
 from enclave.config import Scope
 from enclave.errors import Refusal
@@ -98,8 +98,3 @@ class PasskeyMode:
 def passkey_identity(rp_id: str, credential_id: bytes) -> Identity:
     """The identity behind a credential: its site, and the SHA-256 of its id in base64url."""
     return Identity("Passkey", rp_id, encode_b64u(hashlib.sha256(credential_id).digest()), None)
-
-
-def encode_b64u(data: bytes) -> str:
-    """Unpadded base64url."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from enclave.login.passkey.response import decode_b64u
+from enclave.base64url import decode_b64u
 from protocol import limits
 from tests.appliance import ORIGIN, OTHER_ORIGIN, OTHER_SCOPE, SCOPE, Client, Refused, World, config_json
 from tests.enclave_login.authenticator import (
@@ -397,7 +397,7 @@ async def test_flipped_bit_of_attestation_or_assertion_is_refused(world: World, 
             client = Client(world)
             verifier = await challenge(client)
             answer = device.get(verifier, ORIGIN)
-            raw = bytearray(decode_b64u(answer["response"][name]))
+            raw = bytearray(decode_b64u(answer["response"][name]) or b"")
             raw[draw.randrange(len(raw))] ^= 1 << draw.randrange(8)
             answer["response"][name] = b64u(bytes(raw))
             assert (await refused(finish(client, verifier, answer)))[0] == FAILED

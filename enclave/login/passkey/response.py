@@ -3,11 +3,10 @@
 Members beyond those that are needed are left alone, because browsers send more; each that is needed has one form.
 """
 
-import base64
-import binascii
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from enclave.base64url import decode_b64u
 from enclave.errors import Refusal
 from protocol import canonical_json, cbor, limits
 from protocol.errors import PROOF_VERIFICATION_FAILED, ProtocolError
@@ -41,7 +40,7 @@ def parse_assertion(text: str) -> Assertion:
     credential_id, response = _parse_credential(text)
     match response:
         case {"clientDataJSON": str(client), "authenticatorData": str(data), "signature": str(signature)}:
-            return Assertion(credential_id, decode_b64u(client), decode_b64u(data), decode_b64u(signature))
+            return Assertion(credential_id, _decode(client), _decode(data), _decode(signature))
     _refuse()
 
 
@@ -50,19 +49,8 @@ def parse_registration(text: str) -> Registration:
     credential_id, response = _parse_credential(text)
     match response:
         case {"clientDataJSON": str(client), "attestationObject": str(attestation)}:
-            return Registration(credential_id, decode_b64u(client), _authenticator_data(decode_b64u(attestation)))
+            return Registration(credential_id, _decode(client), _authenticator_data(_decode(attestation)))
     _refuse()
-
-
-def decode_b64u(text: str) -> bytes:
-    """The bytes of unpadded base64url, in the one spelling that encodes back to itself."""
-    try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except (ValueError, binascii.Error):
-        _refuse()
-    if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() != text:
-        _refuse()
-    return raw
 
 
 def _parse_credential(text: str) -> tuple[bytes, dict[str, Any]]:
@@ -72,8 +60,15 @@ def _parse_credential(text: str) -> tuple[bytes, dict[str, Any]]:
         _refuse()
     match value:
         case {"id": str(credential_id), "type": "public-key", "response": dict(response)}:
-            return decode_b64u(credential_id), response
+            return _decode(credential_id), response
     _refuse()
+
+
+def _decode(text: str) -> bytes:
+    raw = decode_b64u(text)
+    if raw is None:
+        _refuse()
+    return raw
 
 
 def _authenticator_data(attestation: bytes) -> bytes:
