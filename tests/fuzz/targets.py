@@ -3,6 +3,7 @@
 from typing import Final
 
 from tests.fuzz import (
+    account_targets,
     appliance_targets,
     attestation_targets,
     channel_targets,
@@ -23,6 +24,7 @@ TARGETS: Final[dict[str, Target]] = {
     **wire_targets.TARGETS,
     **attestation_targets.TARGETS,
     **enclave_targets.TARGETS,
+    **account_targets.TARGETS,
     **login_targets.TARGETS,
     **session_targets.TARGETS,
     **appliance_targets.TARGETS,
