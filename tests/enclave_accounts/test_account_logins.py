@@ -158,6 +158,13 @@ async def test_an_unlinked_login_gets_in_no_more_and_no_other_wallet_by_surprise
     assert await Person(world).log_in(ADA) == signer
 
 
+async def test_asking_for_a_new_wallet_takes_none_from_a_login_that_has_one(world: World) -> None:
+    signer = await Person(world).log_in(ADA)
+    assert await Person(world).log_in(ADA, newWallet=True) == signer
+    assert await Person(world).log_in(ADA, newWallet=False) == signer
+    assert await code_of(Person(world).log_in(ADA, newWallet="yes")) == -4
+
+
 async def test_unlinking_ends_what_the_login_s_devices_hold_and_leaves_the_others(world: World) -> None:
     phone, laptop, signer = await linked(world)
     session = (await laptop.client.session())["session"]
