@@ -151,8 +151,14 @@ def _meta_transaction(call: Call, fields: Fields) -> Iterable[Effect]:
 @documents(CALLS_TYPE)
 def _wallet_calls(call: Call, fields: Fields) -> Iterable[Effect]:
     """A payload of the Sequence wallet that the domain names, of which the signer is a signer."""
+    acting = _acting_wallet(call, fields)
     calls = [_wallet_call(found) for found in fields.structs("calls")]
-    return [call.nested(Kind.NESTED, wallet_calls(call, call.to, calls), account=call.to)]
+    return [call.nested(Kind.NESTED, wallet_calls(call, acting, calls), account=acting)]
+
+
+def _acting_wallet(call: Call, fields: Fields) -> Address:
+    """The outermost of its parents carries a payload out; without parents it is the wallet itself."""
+    return next(iter(fields.addresses("wallets")), call.to)
 
 
 def _wallet_call(fields: Fields) -> WalletCall:
@@ -172,13 +178,14 @@ def _wallet_call(fields: Fields) -> WalletCall:
 
 @documents(MESSAGE_TYPE)
 def _wallet_message(call: Call, fields: Fields) -> Iterable[Effect]:
-    as_wallet = replace(call, sender=call.to)
-    return [call.nested(Kind.NESTED, read_preimage(as_wallet, fields.data("message")), account=call.to)]
+    acting = _acting_wallet(call, fields)
+    as_wallet = replace(call, sender=acting)
+    return [call.nested(Kind.NESTED, read_preimage(as_wallet, fields.data("message")), account=acting)]
 
 
 @documents(CONFIG_UPDATE_TYPE)
-def _wallet_update(call: Call, _fields: Fields) -> Iterable[Effect]:
-    return [account_change(call)]
+def _wallet_update(call: Call, fields: Fields) -> Iterable[Effect]:
+    return [account_change(replace(call, to=_acting_wallet(call, fields)))]
 
 
 @documents(

@@ -21,6 +21,13 @@ class Fields:
         """An address."""
         return parse_address(self._members.get(name), _CODE)
 
+    def addresses(self, name: str) -> list[Address]:
+        """An array of addresses."""
+        value = self._members.get(name)
+        if not isinstance(value, list):
+            raise EvmError(_CODE)
+        return [parse_address(item, _CODE) for item in value]
+
     def number(self, name: str) -> int:
         """An integer."""
         value = self._members.get(name)

@@ -67,11 +67,16 @@ def effects_of_typed_data(document: TypedData, signer: Address, tokens: Tokens =
 def effects_of_payload(
     payload: Payload | RecoveryPayload, wallet: Address, chain_id: int, tokens: Tokens = NO_TOKENS
 ) -> tuple[Effect, ...]:
-    """A payload of a Sequence v3 wallet; chain id 0 where it holds on every chain."""
-    call = _signing(Walk(tokens), chain_id, wallet, contract=wallet)
+    """A payload of a Sequence v3 wallet; chain id 0 where it holds on every chain.
+
+    One with parents is carried out by the outermost of them, which `wallet` is a signer of.
+    """
+    inner = payload.payload if isinstance(payload, RecoveryPayload) else payload
+    acting = inner.parent_wallets[0] if inner.parent_wallets else wallet
+    call = _signing(Walk(tokens), chain_id, acting, contract=acting)
     if isinstance(payload, RecoveryPayload):
-        return (call.nested(Kind.RECOVERY, _read_payload(call, payload.payload, recovering=True)),)
-    return tuple(_read_payload(call, payload))
+        return (call.nested(Kind.RECOVERY, _read_payload(call, inner, recovering=True)),)
+    return tuple(_read_payload(call, inner))
 
 
 def effects_of_bundle(

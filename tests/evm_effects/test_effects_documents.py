@@ -220,6 +220,15 @@ def test_a_payload_of_another_sequence_wallet_is_decoded() -> None:
     assert (delegate.kind, delegate.contract) == (Kind.DELEGATE_CALL, THIEF)
 
 
+def test_a_payload_with_parents_in_a_document_is_the_outermost_parents() -> None:
+    update = {"ConfigUpdate": "bytes32 imageHash,address[] wallets"}
+    [effect] = read(document("ConfigUpdate", update, {"imageHash": bytes(32), "wallets": [FRIEND]}, contract=SAFE))
+    assert (effect.kind, effect.account) == (Kind.ACCOUNT_CHANGE, FRIEND)
+    message = {"Message": "bytes message,address[] wallets"}
+    [container] = read(document("Message", message, {"message": b"hi", "wallets": [FRIEND]}, contract=SAFE))
+    assert [inner.account for inner in container.walk()] == [FRIEND, FRIEND]
+
+
 def test_a_configuration_update_of_another_wallet_is_a_change_of_its_control() -> None:
     types = {"ConfigUpdate": "bytes32 imageHash,address[] wallets"}
     [effect] = read(document("ConfigUpdate", types, {"imageHash": bytes(32), "wallets": []}, contract=SAFE))

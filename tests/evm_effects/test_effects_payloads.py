@@ -93,6 +93,15 @@ def test_a_recovery_payload_is_recovery_and_what_it_does() -> None:
     assert [effect.kind for effect in recovery.effects] == [Kind.TRANSFER]
 
 
+def test_a_payload_with_parents_is_carried_out_by_the_outermost() -> None:
+    """The signer is only one of the parent's signers: it is the parent's assets that move."""
+    parents = (FRIEND, THIEF)
+    [moved] = read(CallsPayload((Call(TOKEN, data=TRANSFER),), parent_wallets=parents))
+    assert (moved.kind, moved.account) == (Kind.TRANSFER, FRIEND)
+    [update] = read(ConfigUpdatePayload(b"h" * 32, parents))
+    assert (update.kind, update.account) == (Kind.ACCOUNT_CHANGE, FRIEND)
+
+
 def test_a_digest_is_unknown() -> None:
     [effect] = read(DigestPayload(b"d" * 32))
     assert (effect.kind, effect.reason) == (Kind.UNKNOWN, Reason.HASH)
