@@ -27,7 +27,7 @@ from evm.wallet.values import to_hex
 
 _CREATE: Final = frozenset({"device", "passkey", "recovery"})
 _NOTHING: Final = frozenset[str]()
-_SIGN: Final = SOURCES | {"chainId", "signatures"}
+_SIGN: Final = SOURCES | {"chainId", "nextNonce", "signatures"}
 _ATTEST: Final = frozenset({"approvedSigner", "redirectUrl", "applicationData"})
 _QUEUE: Final = frozenset({"chainId", "payload"})
 _CANCEL: Final = frozenset({"chainId", "space", "nonceUsed", "signatures"})

@@ -31,6 +31,7 @@ from evm.wallet.erc1271 import message_payload, personal_preimage, typed_data_pr
 from evm.wallet.errors import WalletError, require
 from evm.wallet.operation_hash import Operation, RecoveryPayload
 from evm.wallet.payload import (
+    MAX_NONCE,
     CallsPayload,
     ConfigUpdatePayload,
     DigestPayload,
@@ -60,7 +61,8 @@ class Asked:
 
 
 def parse_asked(params: dict[str, Any], wallet: SmartWallet, second: ModuleType) -> Asked:
-    """The operation in `chainId` and one of `payload`, `message`, `typedData`, `userOperation`.
+    """The operation in `chainId` and one of `payload`, `message`, `typedData`, `userOperation`; `nextNonce` is
+    optional.
 
     `second` is `evm.cross_check`: another implementation has to arrive at the same digests (SE-16).
     """
@@ -69,9 +71,17 @@ def parse_asked(params: dict[str, Any], wallet: SmartWallet, second: ModuleType)
     chain_id = parse_chain_id(params.get("chainId"))
     asked = _PARSERS[named[0]](params[named[0]], wallet, chain_id, second)
     operation = asked.operation
+    if params.get("nextNonce") is not None:
+        _validate_nonce(operation.payload, parse_decimal(params["nextNonce"], "wallet-calls-nonce", most=MAX_NONCE))
     if not isinstance(operation.payload, DigestPayload):  # a digest has no document that another could hash
         second.check_wallet_payload(operation.payload, operation.wallet, chain_id)
     return asked
+
+
+def _validate_nonce(payload: Payload, next_nonce: int) -> None:
+    """`WalletError` unless the calls have the nonce that the chain, by the caller's word, takes next."""
+    expected = isinstance(payload, CallsPayload) and payload.nonce == next_nonce
+    require(expected, "wallet-calls-nonce-not-next", "BadNonce")
 
 
 def parse_chain_id(value: object) -> int:

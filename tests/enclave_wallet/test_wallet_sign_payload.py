@@ -201,6 +201,15 @@ async def test_exactly_one_thing_is_asked_for_on_a_chain_that_is_named(user: Sma
     assert (await refused(user.ask("SignPayload", payload=PAYLOAD))).cause == "wallet-chain-id"
 
 
+async def test_nonce_has_to_be_the_next_one_where_the_caller_knows_it(user: SmartUser) -> None:
+    assert await user.sign_payload(PAYLOAD, nextNonce="3")
+    for wrong in ("2", 4):
+        error = await refused(user.sign_payload(PAYLOAD, nextNonce=wrong))
+        assert (error.code, error.cause) == (7341, "wallet-calls-nonce-not-next (BadNonce)")
+    message = user.ask("SignPayload", chainId=1, message={"text": "x"}, nextNonce=0)
+    assert (await refused(message)).cause == "wallet-calls-nonce-not-next (BadNonce)"
+
+
 async def test_bare_digest_is_no_member(user: SmartUser) -> None:
     error = await refused(user.ask("SignPayload", chainId=1, digest="0x" + "11" * 32))
     assert error.code == 7200
