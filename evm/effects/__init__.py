@@ -6,6 +6,7 @@
 from evm.effects import (
     account_changes,
     acting_documents,
+    delegations,
     documents,
     nesting,
     permits,
@@ -27,7 +28,17 @@ from evm.effects.reading import (
     effects_of_user_operation,
 )
 
-TABLES = (account_changes, acting_documents, documents, nesting, permits, sequence, tokens, user_operations)
+TABLES = (
+    account_changes,
+    acting_documents,
+    delegations,
+    documents,
+    nesting,
+    permits,
+    sequence,
+    tokens,
+    user_operations,
+)
 
 __all__ = [
     "MAX_DEPTH",

@@ -188,15 +188,6 @@ def _wallet_update(call: Call, fields: Fields) -> Iterable[Effect]:
     return [account_change(replace(call, to=_acting_wallet(call, fields)))]
 
 
-@documents(
-    "Delegation(address delegate,address delegator,bytes32 authority,Caveat[] caveats,uint256 salt)"
-    "Caveat(address enforcer,bytes terms)"
-)
-def _delegation(call: Call, fields: Fields) -> Iterable[Effect]:
-    """ERC-7710. What the caveats hold back is in the code of their enforcers, so none of it is counted on."""
-    return [call.effect(Kind.GRANT, account=fields.address("delegator"), counterparty=fields.address("delegate"))]
-
-
 @documents("Delegation(address delegatee,uint256 nonce,uint256 expiry)")
 def _votes(call: Call, fields: Fields) -> Iterable[Effect]:
     """Votes of a governance token (ERC-5805)."""

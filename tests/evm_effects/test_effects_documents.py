@@ -1,12 +1,16 @@
 """Typed documents to effects: what a signature alone hands over."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from evm.address import Address
+from evm.delegations.deployment import METAMASK
+from evm.delegations.grant import read_grant
 from evm.effects import Effect, Kind, Reason, all_effects, effects_of_typed_data
 from evm.typed_data import parse_typed_data
+from tests.evm_delegations.samples import delegation
 from tests.evm_effects.made import (
     CHAIN,
     ENTRY_POINT,
@@ -311,3 +315,29 @@ def test_a_message_that_a_safe_signs_is_looked_into() -> None:
         [inner] = container.effects
         assert inner.kind is Kind.UNKNOWN
         assert list(all_effects((container,))) == [container, inner]
+
+
+def test_a_delegation_that_leaves_nothing_open_shows_the_most_that_can_leave() -> None:
+    made = delegation()
+    [grant] = effects_of_typed_data(made.typed_data(METAMASK.manager, CHAIN), made.delegator)
+    assert (grant.kind, grant.account, grant.counterparty) == (Kind.GRANT, made.delegator, made.delegate)
+    found = read_grant(made, METAMASK)
+    assert grant.expires_s == found.expires_at_s
+    assert [(e.counterparty, e.amount, e.expires_s) for e in grant.effects] == [
+        (recipient, found.exposure(0), found.expires_at_s) for recipient in found.recipients
+    ]
+    assert all(effect.signed and effect.account == made.delegator for effect in grant.effects)
+
+
+def test_a_delegation_with_one_condition_less_or_of_another_manager_has_no_bound() -> None:
+    whole = delegation()
+    for at in range(len(whole.caveats)):
+        open_ = replace(whole, caveats=whole.caveats[:at] + whole.caveats[at + 1 :])
+        [grant] = effects_of_typed_data(open_.typed_data(METAMASK.manager, CHAIN), whole.delegator)
+        if grant.expires_s is None:
+            assert (grant.amount, grant.effects) == (None, ())
+        else:  # the condition bounded nothing
+            assert read_grant(open_, METAMASK).exposure(0) == grant.effects[0].amount
+    other = replace(METAMASK.manager, address=THIEF)
+    [grant] = effects_of_typed_data(whole.typed_data(other, CHAIN), whole.delegator)
+    assert (grant.amount, grant.expires_s, grant.effects) == (None, None, ())
