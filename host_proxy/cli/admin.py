@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -16,6 +17,8 @@ from host_proxy.cli.exit_codes import ExitCode, leave
 if TYPE_CHECKING:
     from host_proxy.client.admin import Admin
     from host_proxy.client.device_key import DeviceKey
+
+_PAUSE_S: Final = 5.0
 
 KeyFile = Annotated[Path, typer.Option("--key", help="The administrator's private key (PEM).", show_default=False)]
 Url = Annotated[str, typer.Option("--url", help="The appliance.")]
@@ -69,7 +72,7 @@ def refresh(
     """Renew every account that lies under an earlier generation, batch by batch. Can be stopped and repeated."""
     with _admin(context, url, deployment, file, policy) as admin:
         batches = 1
-        while not admin.refresh(key_ref, batch):
+        while not _patiently(lambda: admin.refresh(key_ref, batch)):
             batches += 1
     typer.echo(f"nothing is left under generation {key_ref}, as far as the store tells ({batches} batches)")
 
@@ -108,6 +111,20 @@ def client_secret(
     with _admin(context, url, deployment, file, policy) as admin:
         admin.set_client_secret(scope, issuer, audience, value)
     typer.echo(f"{audience} at {issuer} has a secret")
+
+
+def _patiently(call: Callable[[], bool]) -> bool:
+    """`call`, again after a pause while it comes too often for the service."""
+    from host_proxy.client.errors import ServiceRefusal
+    from protocol.errors import USAGE_LIMIT_EXCEEDED
+
+    while True:
+        try:
+            return call()
+        except ServiceRefusal as refusal:
+            if refusal.error.get("code") != USAGE_LIMIT_EXCEEDED.code:
+                raise
+        time.sleep(_PAUSE_S)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from host_proxy.cli import USER_COMMANDS, build_app
 from host_proxy.client.device_key import DeviceKey
+from host_proxy.client.errors import ServiceRefusal
 from simulator import settings
 from simulator.browser import authorize, sign_in
 from tests.e2e.e2e_support import Site, new_email, refused, scopes
@@ -124,6 +125,25 @@ def test_client_secret_is_provisioned_past_the_host(site: Site, terminal: Termin
     started = user.flows.start_code_login(*named)
     code = authorize(site.stand_ins.login_page_url, "web-user", settings.WEB_CLIENT_ID, started["challenge"])
     assert user.flows.finish_code_login(started, code).identity["sub"] == "web-user"
+
+
+def test_refresh_waits_when_it_comes_too_often(
+    site: Site, terminal: Terminal, admin_key: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[bool | Exception] = [ServiceRefusal({"code": 7205}), False, ServiceRefusal({"code": 7205}), True]
+
+    def refresh(*_: object) -> bool:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    pauses: list[float] = []
+    monkeypatch.setattr("host_proxy.client.admin.Admin.refresh", refresh)
+    monkeypatch.setattr("time.sleep", pauses.append)
+    options = ("--key", admin_key, "--deployment", settings.DEPLOYMENT, "--url", site.url)
+    assert "2 batches" in terminal.run("admin", "refresh", "1", *options).stdout
+    assert pauses == [5.0, 5.0]
 
 
 def test_rotation_needs_every_holder_and_loses_no_wallet(site: Site, terminal: Terminal, admin_key: Path) -> None:

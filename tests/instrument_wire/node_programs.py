@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent / "node"
 PUBLISHED = "@0xsequence/identity-instrument@3.0.10"
 LIBRARIES = ("described", "published")
 _INSTALL_S = 180
-_JOURNEY_S = 60
+_JOURNEY_S = 100
 
 
 def npm(folder: Path, *arguments: str) -> str:

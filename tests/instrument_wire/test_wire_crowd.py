@@ -51,6 +51,8 @@ async def account_of(wire: Wire, key: RecordKey) -> Account:
     return account
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("users", ["many", "one"])
 async def test_a_thousand_logins_leave_consistent_records(wire: Wire, users: str) -> None:
     subjects = [f"user-{i}" if users == "many" else "the-one" for i in range(CROWD)]
