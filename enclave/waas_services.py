@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from enclave.account_changes import AccountChanges
 from enclave.accounts import Accounts
 from enclave.devices import Devices
 from enclave.dispatch import OpenMethod
@@ -40,7 +41,8 @@ def waas_methods(
 
         config, clock = parts.config, parts.clock
         logins = IntentLogins(clock, proofs, config.limits.otp_s, parts.ports.entropy.random)
-        users = Users(clock, accounts, devices, sessions, WalletRecords(records))
+        changes = AccountChanges(accounts, devices, clock, config.limits)
+        users = Users(clock, accounts, changes, devices, sessions, WalletRecords(records))
         return WaasService(Callers(config, clock), logins, users, wallets, Sending(parts.ports.relay), clock)
 
     later = Later(load)

@@ -89,6 +89,7 @@ WALLET_RULE: Final = ErrorCode("WalletRule", 7341, 400, "A rule of the wallet fo
 SEALED_LOGIN_REQUIRED: Final = ErrorCode(
     "SealedLoginRequired", 7319, 403, "This scope takes logins through the sealed channel only"
 )
+ACCOUNT_ALREADY_LINKED: Final = ErrorCode("AccountAlreadyLinked", 7001, 409, "Account already linked")
 
 TABLE: Final[tuple[ErrorCode, ...]] = tuple(value for value in globals().values() if isinstance(value, ErrorCode))
 

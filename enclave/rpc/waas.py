@@ -16,7 +16,14 @@ from enclave.waas.logins import IntentLogins
 from enclave.waas.sending import Sending
 from enclave.waas.users import User, Users, account_json, session_json
 from enclave.wallets import Wallets
-from evm.intents.account_data import CloseSession, GetSession, InitiateAuth, OpenSession
+from evm.intents.account_data import (
+    CloseSession,
+    FederateAccount,
+    GetSession,
+    InitiateAuth,
+    OpenSession,
+    RemoveAccount,
+)
 from evm.intents.errors import IntentError
 from evm.intents.names import validate_wallet
 from evm.intents.signable import Signing, parse_personal_message, proof_text, signable
@@ -97,39 +104,61 @@ class WaasService:
 
     async def _for_user(self, caller: Caller, user: User) -> tuple[str, Any]:
         """Code and data of the answer to an intent of a user's session."""
-        name, session = caller.intent.name, caller.intent.session.text
+        session = caller.intent.session.text
         match caller.intent.data:
-            case SignMessage() as data:
-                with intent_rules():
-                    message = parse_personal_message(data.message)
-                signature = await self._sign(caller, user, data)
-                return "signedMessage", {"signature": signature, "message": "0x" + message.data.hex()}
-            case SignTypedData() as data:
-                signature = await self._sign(caller, user, data)
-                encoded = "0x" + data.document.digest.hex()
-                return "signedTypedData", {"signature": signature, "encodedTypedData": encoded}
-            case SessionAuthProof() as data:
-                text = "0x" + proof_text(data, session).encode().hex()
-                facts = {"sessionId": session, "network": str(data.chain_id), "wallet": user.address}
-                signature = await self._sign(caller, user, data)
-                return "sessionAuthProof", facts | {"message": text, "signature": signature}
-            case SendTransaction() as data:
-                prepared, signed = await self._signed(caller, user, data)
-                return await self._sending.send(prepared, signed, caller.request)
+            case SignMessage() | SignTypedData() | SessionAuthProof() | SendTransaction() as data:
+                return await self._signing(caller, user, data)
             case GetTransactionReceipt(chain_id=chain_id, meta_hash=meta_hash):
                 return await self._sending.receipt(chain_id, meta_hash, caller.request)
             case FeeOptions():  # the tenant's relay pays
                 return "feeOptions", {"feeOptions": []}
+            case FederateAccount() | RemoveAccount() as data:
+                return await self._account_change(caller, user, data)
             case GetSession():  # published clients read `session`, the published description names `sessionId`
                 facts = {"session": session, "sessionId": session, "wallet": user.address}
                 return "getSessionResponse", facts | {"validated": True}
-        match name:
+        match caller.intent.name:
             case "listSessions":
                 return "sessionList", await self._users.sessions(caller, user)
             case "listAccounts":
                 accounts = [account_json(login) for login in user.account.logins]
                 return "accountList", {"accounts": accounts, "currentAccountId": user.identity.text}
         raise Refusal(errors.ENDPOINT_ERROR, "intent is not served")
+
+    async def _signing(
+        self, caller: Caller, user: User, data: SignMessage | SignTypedData | SessionAuthProof | SendTransaction
+    ) -> tuple[str, Any]:
+        match data:
+            case SignMessage():
+                with intent_rules():
+                    message = parse_personal_message(data.message)
+                signature = await self._sign(caller, user, data)
+                return "signedMessage", {"signature": signature, "message": "0x" + message.data.hex()}
+            case SignTypedData():
+                encoded = "0x" + data.document.digest.hex()
+                signature = await self._sign(caller, user, data)
+                return "signedTypedData", {"signature": signature, "encodedTypedData": encoded}
+            case SessionAuthProof():
+                session = caller.intent.session.text
+                text = "0x" + proof_text(data, session).encode().hex()
+                facts = {"sessionId": session, "network": str(data.chain_id), "wallet": user.address}
+                signature = await self._sign(caller, user, data)
+                return "sessionAuthProof", facts | {"message": text, "signature": signature}
+            case SendTransaction():
+                prepared, signed = await self._signed(caller, user, data)
+                return await self._sending.send(prepared, signed, caller.request)
+
+    async def _account_change(
+        self, caller: Caller, user: User, data: FederateAccount | RemoveAccount
+    ) -> tuple[str, Any]:
+        """Who may log in is changed only soon after a login."""
+        self._users.require_fresh(user)
+        if isinstance(data, RemoveAccount):
+            await self._users.unlink(user, data.account_id)
+            return "accountRemoved", {}
+        proven = await self._logins.prove(caller, data)
+        await self._users.link(user, proven.identity)
+        return "accountFederated", {"account": account_json(proven.identity)}
 
     async def _user(self, caller: Caller) -> User:
         """The signer's user. Clients know one word for every session that does not count."""

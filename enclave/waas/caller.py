@@ -24,7 +24,7 @@ from evm.message import PersonalMessage
 from protocol import errors, limits
 
 ACCESS_KEY_HEADER: Final = "x-access-key"
-_LOGINS: Final = frozenset({"initiateAuth", "openSession"})
+_LOGINS: Final = frozenset({"initiateAuth", "openSession", "federateAccount"})
 _READ_ONLY: Final = frozenset(
     {
         "listSessions",

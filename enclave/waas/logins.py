@@ -17,7 +17,7 @@ from enclave.login.id_token import parse_unverified_claims, token_handle
 from enclave.login.modes import LoginRequest
 from enclave.login.proofs import LoginAnswer, LoginProofs, ProvenLogin
 from enclave.waas.caller import Caller
-from evm.intents.account_data import IdentityType, InitiateAuth, OpenSession
+from evm.intents.account_data import FederateAccount, IdentityType, InitiateAuth, OpenSession
 from protocol import errors
 
 _MODE: Final = "Intent"
@@ -59,18 +59,22 @@ class IntentLogins:
                 return Begun("", _ID_TOKEN_S)
         raise Refusal(errors.INVALID_REQUEST, f"unsupported identity type: {data.identity_type.value}")
 
-    async def prove(self, caller: Caller, data: OpenSession) -> ProvenLogin:
-        """The identity that the answer proves; the refusals of the wire where it does not."""
+    async def prove(self, caller: Caller, data: OpenSession | FederateAccount) -> ProvenLogin:
+        """The identity that the answer proves, to log in or to be linked; the refusals of the wire where it does not.
+
+        A guest is linked to nothing: it is its key, and the key has a user already.
+        """
+        linking = isinstance(data, FederateAccount)
         if data.verifier is None or data.answer is None:
             raise Refusal(errors.INVALID_REQUEST, "verifier and answer are required")
         match data.identity_type:
-            case IdentityType.GUEST if caller.tenant.guest_login:
+            case IdentityType.GUEST if caller.tenant.guest_login and not linking:
                 return self._prove_guest(caller, data.verifier, data.answer)
             case IdentityType.EMAIL:
                 named = LoginAnswer("Email", otp_mode.MODE, _mailbox(caller, data.verifier), data.answer)
-                return await self._proofs.prove(caller.scope, caller.key, named)
+                return await self._proofs.prove(caller.scope, caller.key, named, linking=linking)
             case IdentityType.OIDC:
-                return await self._prove_token(caller, data.verifier, data.answer)
+                return await self._prove_token(caller, data.verifier, data.answer, linking=linking)
         raise Refusal(errors.INVALID_REQUEST, "unsupported identity type")
 
     def _begin_guest(self, caller: Caller, data: InitiateAuth) -> Begun:
@@ -87,7 +91,7 @@ class IntentLogins:
         self._begun.consume(commitment)
         return ProvenLogin(Identity("Guest", "", session, None), None, "")
 
-    async def _prove_token(self, caller: Caller, verifier: str, token: str) -> ProvenLogin:
+    async def _prove_token(self, caller: Caller, verifier: str, token: str, *, linking: bool) -> ProvenLogin:
         """The token has to be the one that was begun with; issuer and audience are told by it, and verified after."""
         handle, exp = _token_verifier(verifier)
         commitment = self._attempt(_key(caller, "OIDC", handle))
@@ -98,7 +102,7 @@ class IntentLogins:
         mode = self._proofs.mode(id_token_mode.MODE)
         await mode.commit(LoginRequest(caller.scope, "OIDC", caller.key, handle, None, metadata))
         named = LoginAnswer("OIDC", id_token_mode.MODE, handle, token)
-        proven = await self._proofs.prove(caller.scope, caller.key, named)
+        proven = await self._proofs.prove(caller.scope, caller.key, named, linking=linking)
         self._begun.consume(commitment)
         return proven
 

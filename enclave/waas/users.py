@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from enclave.account import Account
+from enclave.account_changes import AccountChanges
 from enclave.accounts import Accounts
 from enclave.clock import TrustedClock
 from enclave.devices import Device, Devices, Login
@@ -47,10 +48,17 @@ class Users:
     """Opens, finds, lists and ends sessions."""
 
     def __init__(
-        self, clock: TrustedClock, accounts: Accounts, devices: Devices, sessions: Sessions, wallets: WalletRecords
+        self,
+        clock: TrustedClock,
+        accounts: Accounts,
+        changes: AccountChanges,
+        devices: Devices,
+        sessions: Sessions,
+        wallets: WalletRecords,
     ) -> None:
         self._clock = clock
         self._accounts = accounts
+        self._changes = changes
         self._devices = devices
         self._sessions = sessions
         self._wallets = wallets
@@ -90,6 +98,28 @@ class Users:
         if own is None or own.login is None:
             return
         await self._devices.end_login(caller.scope.scope, device, own.login.account_id)
+
+    async def link(self, user: User, identity: Identity) -> None:
+        """Let another identity lead to the user's account; ACCOUNT_ALREADY_LINKED if it leads to one."""
+        if user.account.has(identity):
+            raise Refusal(errors.ACCOUNT_ALREADY_LINKED)
+        try:
+            await self._changes.link(user.account, identity)
+        except Refusal as refusal:
+            if refusal.error is errors.LOGIN_TAKEN:
+                raise Refusal(errors.ACCOUNT_ALREADY_LINKED) from None
+            raise
+
+    async def unlink(self, user: User, name: str) -> None:
+        """Take a login way off the account, by its name, and end its sessions; never the one that is used now."""
+        login = next((login for login in user.account.logins if login.text == name), None)
+        if login is None or login.text == user.identity.text:
+            raise Refusal(errors.INVALID_REQUEST, "no such login")
+        await self._changes.unlink(user.account, login)
+
+    def require_fresh(self, user: User) -> None:
+        """LOGIN_NOT_FRESH for changes of who may log in, unless the login is a few minutes old at most."""
+        self._changes.require_fresh(user.login)
 
     async def sessions(self, caller: Caller, user: User) -> list[dict[str, Any]]:
         """The user's sessions that have not ended."""

@@ -58,6 +58,7 @@ GOLDEN = {
     "WalletNotFound": (7340, 404),
     "WalletRule": (7341, 400),
     "SealedLoginRequired": (7319, 403),
+    "AccountAlreadyLinked": (7001, 409),
 }
 
 

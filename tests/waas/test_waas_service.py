@@ -231,6 +231,65 @@ async def test_intents_that_are_not_served_are_refused_by_name(world: World) -> 
     assert (await app.of_wallet("getIdToken", sessionId=app.key.id))["cause"] == "intent is not served"
 
 
+def federation(app: Application, address: str, answer: str) -> dict[str, Any]:
+    verifier = f"{address};{app.key.id}"
+    return {"sessionId": app.key.id, "identityType": "Email", "verifier": verifier, "answer": answer}
+
+
+async def answer_to_mail(app: Application, address: str) -> str:
+    begun = await app.begin("Email", f"{address};{app.key.id}")
+    return hash_text(begun["data"]["challenge"] + app.world.mailer.last_code())
+
+
+async def test_accounts_are_federated_and_removed_and_the_wallet_stays(world: World) -> None:
+    app, later = Application(world, KEYS["k1"]), Application(world, KEYS["r1"])
+    await app.sign_in_as_guest()
+    linked = await app.of_wallet(
+        "federateAccount", **federation(app, "ada@example.com", await answer_to_mail(app, "ada@example.com"))
+    )
+    account = {"id": "Email:ada@example.com", "type": "Email", "email": "ada@example.com"}
+    assert linked == {"code": "accountFederated", "data": {"account": account}}
+    await later.sign_in_by_mail("ada@example.com")
+    assert later.wallet == app.wallet
+    guest = f"Guest:{app.key.id.lower()}"
+    listed = (await later.of_wallet("listAccounts"))["data"]
+    assert {each["id"] for each in listed["accounts"]} == {guest, "Email:ada@example.com"}
+    own = await later.of_wallet("removeAccount", accountId="Email:ada@example.com")
+    assert own["code"] == 7200, "the one that is used now"
+    assert (await later.of_wallet("removeAccount", accountId="Email:eve@example.com"))["code"] == 7200
+    assert await later.of_wallet("removeAccount", accountId=guest) == {"code": "accountRemoved", "data": {}}
+    assert (await signed_message(app))["cause"] == INVALID_SESSION, "its sessions end with it"
+    assert (await signed_message(later))["code"] == "signedMessage"
+
+
+async def test_weakness_6_federation_counts_tries_and_takes_no_identity_from_another(world: World) -> None:
+    app, other = Application(world, KEYS["k1"]), Application(world, KEYS["r1"])
+    await other.sign_in_by_mail("ada@example.com")
+    await app.sign_in_as_guest()
+    right = await answer_to_mail(app, "ada@example.com")
+    for code in (7003, 7003, 7005):
+        world.clock.advance_s(1)
+        tried = await app.of_wallet("federateAccount", **federation(app, "ada@example.com", hash_text("0")))
+        assert tried["code"] == code
+    assert (await app.of_wallet("federateAccount", **federation(app, "ada@example.com", right)))["code"] == 7005
+    world.clock.advance_s(2)
+    again = await answer_to_mail(app, "ada@example.com")
+    taken = await app.of_wallet("federateAccount", **federation(app, "ada@example.com", again))
+    assert (taken["error"], taken["code"], taken["status"]) == ("AccountAlreadyLinked", 7001, 409)
+    guest = {"sessionId": app.key.id, "identityType": "Guest", "verifier": app.key.id, "answer": "0x12"}
+    assert (await app.of_wallet("federateAccount", **guest))["code"] == 7200
+
+
+async def test_who_may_log_in_is_changed_only_soon_after_a_login(world: World) -> None:
+    app = Application(world)
+    await app.sign_in_as_guest()
+    await world.pass_time(world.config.limits.fresh_login_s + 1)
+    answer = await answer_to_mail(app, "ada@example.com")
+    refused = await app.of_wallet("federateAccount", **federation(app, "ada@example.com", answer))
+    assert refused["error"] == "LoginNotFresh"
+    assert (await app.of_wallet("removeAccount", accountId="Email:a@example.com"))["error"] == "LoginNotFresh"
+
+
 async def test_ways_to_log_in_that_the_tenant_does_not_offer_are_refused(world: World, pki_folder: Any) -> None:
     app = Application(world)
     for kind in ("PlayFab", "Stytch", "Twitter", "None"):
