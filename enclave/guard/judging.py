@@ -34,6 +34,7 @@ class Outcome(IntEnum):
 
 
 NO_RULE: Final = "no-rule"
+_BUDGET: Final = "budget:"
 _OUTCOMES: Final = {outcome.text: outcome for outcome in Outcome}
 
 
@@ -109,9 +110,15 @@ def judge(rules: Rules, effects: tuple[Effect, ...], about: Circumstances, spent
         reasons = list(_Judge(rules, about).judge(effects))
         draws = tuple(_draws(rules, effects, about))
         reasons += [_budget_reason(draw, spent(draw)) for draw in draws]
-    # The first among equals, but a rule that forbids before the lack of one that permits.
-    deciding = max(reasons, key=lambda reason: (reason.outcome, reason.by != NO_RULE))
+    deciding = max(reasons, key=lambda reason: (reason.outcome, _telling(reason)))  # the first among equals
     return Decision(deciding.outcome, deciding, tuple(reasons), draws, effects, rules.document.version)
+
+
+def _telling(reason: Reason) -> int:
+    """Of answers that are equally bad: a rule that forbids, then the lack of one that permits, then a budget."""
+    if reason.by.startswith(_BUDGET):
+        return 0
+    return 1 if reason.by == NO_RULE else 2
 
 
 class _Judge:
@@ -199,7 +206,7 @@ def _draws(rules: Rules, effects: tuple[Effect, ...], about: Circumstances) -> I
 def _budget_reason(draw: Draw, spent: int) -> Reason:
     budget, level = draw.budget, draw.level(spent)
     words = f"{_shown(draw.amount, budget)}, after {_shown(spent, budget)} already"
-    by = f"budget:{budget.id}"
+    by = _BUDGET + budget.id
     if level is Outcome.DENY:
         left = max(0, budget.at_most - spent)
         needs = f"it has to take at most {_shown(left, budget)}, or wait until some of the window has passed"

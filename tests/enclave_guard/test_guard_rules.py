@@ -317,3 +317,14 @@ def test_what_holds_on_every_chain_is_drawn_from_the_budget_of_each() -> None:
     pay = {"id": "pay", "decision": "allow", "effects": ["native"], "counterparties": ["payroll"], "every_chain": True}
     draws = decide((everywhere,), rules(rules=[pay])).draws
     assert {(draw.budget.id, draw.amount) for draw in draws} == {("coins-day", 7), ("coins-day-137", 7)}
+
+
+def test_of_answers_that_are_equally_bad_the_most_telling_is_named() -> None:
+    """A budget is beside the point where nothing permits the payment, and that where a rule forbids it."""
+    from dataclasses import replace
+
+    huge = replace(PAYMENT, amount=2**255, counterparty=STRANGER)
+    forbid = {"id": "forbid", "decision": "deny", "effects": ["transfer"], "counterparties": [checksum(STRANGER)]}
+    assert decide((huge,), rules(rules=[PAY])).deciding.by == "no-rule"
+    assert decide((huge,), rules(rules=[PAY, forbid])).deciding.by == "forbid"
+    assert decide((replace(huge, counterparty=PAYROLL),), rules(rules=[PAY])).deciding.by == "budget:usd-day"
