@@ -201,6 +201,7 @@ def plain_mail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(otp_mode, "compose_login_mail", lambda *_, **__: EmailMessage())
 
 
+@pytest.mark.timeout(900)  # twenty seconds on an idle machine
 @pytest.mark.usefixtures("plain_mail")
 async def test_ot02_a_million_guesses_at_six_digits_hit_as_often_as_the_bound_says(seed: int) -> None:
     """Expected is one hit; more than ten come once in a hundred million runs."""

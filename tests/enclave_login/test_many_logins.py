@@ -13,6 +13,8 @@ from tests.appliance import Client, Refused
 from tests.enclave_login.code_flow import CodeWorld, code_world
 from tests.enclave_login.test_id_token_login import issue, log_in
 
+pytestmark = pytest.mark.timeout(600)  # ten seconds each on an idle machine
+
 MANY, AT_ONCE = 1000, 250  # one connection of the host carries 256 requests
 
 
