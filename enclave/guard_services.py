@@ -5,12 +5,15 @@ from enclave.dispatch import Methods
 from enclave.guard.budgets import Budgets
 from enclave.guard.cosigning import Cosigner
 from enclave.guard.decision_log import DecisionLog
+from enclave.guard.review_sessions import ReviewSessions
+from enclave.guard.reviews import Reviews
 from enclave.guard.rulebook import RuleBook
 from enclave.guard.signing_key import GuardKey
 from enclave.guard.wallet_book import WalletBook
 from enclave.parts import Parts
 from enclave.records import Records
 from enclave.rpc.guard import GuardService
+from enclave.rpc.guard_review import GuardReviewService
 
 
 async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
@@ -26,8 +29,11 @@ async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
     wallets = WalletBook(records, key)
     budgets = Budgets(records, clock.now_s, random)
     registered_only = guard.wallets == "registered"
-    cosigner = Cosigner(rule_book, budgets, key, clock, log, wallets, registered_only=registered_only)
+    reviews = Reviews(records, key, config.deployment, clock.now_s, random)
+    cosigner = Cosigner(rule_book, budgets, key, clock, log, wallets, reviews, registered_only=registered_only)
     service = GuardService(
         key, cosigner, rule_book, log, wallets, version=version, started_ms=clock.now_ms(), now_ms=clock.now_ms
     )
-    return Methods(signed={}, open=service.methods())
+    sessions = ReviewSessions(parts.secrets.record_secret, config.deployment, clock.now_s, random)
+    review = GuardReviewService(reviews, cosigner, rule_book, sessions)
+    return Methods(signed={}, open={**service.methods(), **review.methods()})

@@ -9,6 +9,7 @@ from enclave.guard.conditions import Addresses, CompiledRule, parse_hours
 from enclave.guard.document import ANY, OWN, Budget, Rule, RuleDocument, parse_amount
 from enclave.guard.errors import RulesError
 from enclave.guard.limits import MAX_LIST_ADDRESSES, MAX_LISTS
+from enclave.guard.reviewers import Panel, compile_panel
 from evm.address import Address, parse_address
 from evm.effects import Asset, Kind, Token, Tokens
 from evm.effects.effect_words import Naming
@@ -71,6 +72,8 @@ class Rules:
     permissions: Mapping[Kind, tuple[CompiledRule, ...]]
     budgets: tuple[CompiledBudget, ...]
     naming: Naming = field(repr=False)
+    panel: Panel | None = None
+    """Who decides on what is held; None: nobody, and what needs a review is refused."""
 
     @property
     def tokens(self) -> Tokens:
@@ -96,6 +99,7 @@ def compile_rules(document: RuleDocument) -> Rules:
         permissions=_by_kind(rule for rule in compiled if not rule.denies),
         budgets=tuple(_compile_budget(budget, resolver) for budget in document.budgets),
         naming=Naming(MappingProxyType(resolver.names), MappingProxyType(resolver.known_tokens)),
+        panel=None if document.review is None else compile_panel(document.review),
     )
 
 

@@ -13,12 +13,16 @@ from enclave.guard.budgets import BudgetExceeded, Budgets
 from enclave.guard.compiling import Rules
 from enclave.guard.conditions import Circumstances
 from enclave.guard.decision_log import DecisionLog
+from enclave.guard.held import Held
 from enclave.guard.judging import Decision, Draw, Outcome, judge
+from enclave.guard.reviews import Cleared, Reviews
 from enclave.guard.rulebook import RuleBook
 from enclave.guard.sign_request import SignRequest
 from enclave.guard.signing_key import GuardKey
 from enclave.guard.wallet_book import WalletBook
-from evm.address import checksum
+from evm.address import checksum, parse_address
+from evm.effects import Effect
+from evm.effects.effect_json import effects_from_json
 from evm.errors import EvmError
 from evm.wallet.payload import ConfigUpdatePayload
 from protocol import guard_errors
@@ -37,6 +41,7 @@ class Cosigner:
         clock: TrustedClock,
         log: DecisionLog,
         wallets: WalletBook,
+        reviews: Reviews,
         *,
         registered_only: bool,
     ) -> None:
@@ -47,6 +52,7 @@ class Cosigner:
         self._clock = clock
         self._log = log
         self._wallets = wallets
+        self._reviews = reviews
         self._registered_only = registered_only
 
     async def judge(self, request: SignRequest) -> tuple[Decision, Rules]:
@@ -54,6 +60,17 @@ class Cosigner:
         rules = await self._rule_book.current()
         request = await self._asked_by_its_own(request)
         return await self._judge(request, rules, self._about(request)), rules
+
+    async def judge_held(self, held: Held, rules: Rules) -> Decision:
+        """What would be decided now about a held request, with what budgets have left. Nothing is drawn or recorded."""
+        told = held.told()
+        wallet, asker = parse_address(told["wallet"]), told["askedBy"][0]
+        about = Circumstances(wallet, self.now_s(), session=asker)
+        return await self._judge_effects(effects_from_json(told["effects"]), rules, about)
+
+    def now_s(self) -> int:
+        """Trusted time in seconds. `Refusal` CLOCK_UNTRUSTED."""
+        return self._clock.now_s()
 
     async def _asked_by_its_own(self, request: SignRequest) -> SignRequest:
         """The request with those signers alone that count for its wallet. NOT_FOUND for a wallet that is not served,
@@ -73,6 +90,9 @@ class Cosigner:
             effects = request.effects(rules.tokens)
         except EvmError as error:
             raise Refusal(guard_errors.PERMISSION_DENIED, f"guard:deny:{error.code}") from None
+        return await self._judge_effects(effects, rules, about)
+
+    async def _judge_effects(self, effects: tuple[Effect, ...], rules: Rules, about: Circumstances) -> Decision:
         full = judge(rules, effects, about)
         if full.outcome is Outcome.DENY:
             return full
@@ -90,22 +110,38 @@ class Cosigner:
         """
         request = await self._asked_by_its_own(request)
         about = self._about(request)
-        decision = await self._judge(request, await self._rule_book.current(), about)
+        rules = await self._rule_book.current()
+        decision = await self._judge(request, rules, about)
         self._log.add(decision, about)
-        _require_allowed(decision.outcome, decision.deciding.by)
+        approved = None
+        if decision.outcome is Outcome.REVIEW and rules.panel is not None:
+            approved = await self._reviews.require_approved(request, decision, rules)
+        else:
+            _require_allowed(decision.outcome, decision.deciding.by)
         try:
-            reservation = await self._budgets.reserve(decision.draws, Outcome.ALLOW)
+            reservation = await self._budgets.reserve(decision.draws, Outcome.REVIEW if approved else Outcome.ALLOW)
         except BudgetExceeded as exceeded:
             raise _refusal(exceeded.level, str(exceeded)) from None
         try:
-            if isinstance(request.what, ConfigUpdatePayload):
-                await self._wallets.approve(request.wallet, request.what.image_hash)
-            signature = await self._key.sign(request.digest)
+            signature = await self._sign(request, approved)
         except Refusal:  # no key was opened
             await self._budgets.release(reservation)
             raise
         reservation.commit()
         return signature
+
+    async def _sign(self, request: SignRequest, approved: Cleared | None) -> bytes:
+        """An approval of reviewers is used up before the key is opened, and usable again only if the key was not."""
+        if approved is not None:
+            await self._reviews.use(approved)
+        try:
+            if isinstance(request.what, ConfigUpdatePayload):
+                await self._wallets.approve(request.wallet, request.what.image_hash)
+            return await self._key.sign(request.digest)
+        except Refusal:
+            if approved is not None:
+                await self._reviews.give_back(approved)
+            raise
 
 
 def _require_allowed(outcome: Outcome, by: str) -> None:

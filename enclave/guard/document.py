@@ -10,7 +10,19 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from enclave.guard.errors import RulesError
-from enclave.guard.limits import MAX_BUDGETS, MAX_EXAMPLES, MAX_RULES, MAX_RULES_BYTES, MAX_TOKENS, MAX_WINDOW_S
+from enclave.guard.limits import (
+    MAX_BUDGETS,
+    MAX_CREDENTIAL_CHARS,
+    MAX_EXAMPLES,
+    MAX_HOLD_S,
+    MAX_PUBLIC_KEY_CHARS,
+    MAX_REVIEW_QUORUM,
+    MAX_REVIEWERS,
+    MAX_RULES,
+    MAX_RULES_BYTES,
+    MAX_TOKENS,
+    MAX_WINDOW_S,
+)
 from evm.effects import Kind, Reason
 
 Name: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}\Z")]
@@ -107,6 +119,28 @@ class Example(_Part, frozen=True, kw_only=True):
     by: Text
 
 
+class ReviewerEntry(_Part, frozen=True, kw_only=True):
+    """A person who may decide on held requests, with one passkey: credential id and COSE key in base64url."""
+
+    name: Name
+    credential: Annotated[str, msgspec.Meta(min_length=2, max_length=MAX_CREDENTIAL_CHARS)]
+    public_key: Annotated[str, msgspec.Meta(min_length=2, max_length=MAX_PUBLIC_KEY_CHARS)]
+
+
+class ReviewTerms(_Part, frozen=True, kw_only=True):
+    """Who decides on what the rules hold for review: `quorum` approvals sign it, one refusal refuses it.
+
+    `site` is what the passkeys are for (a domain), `origins` where the reviewers' page is served. A request is held
+    for `hold_s` seconds.
+    """
+
+    site: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")]
+    origins: Annotated[tuple[Text, ...], msgspec.Meta(min_length=1, max_length=8)]
+    reviewers: Annotated[tuple[ReviewerEntry, ...], msgspec.Meta(min_length=1, max_length=MAX_REVIEWERS)]
+    quorum: Annotated[int, msgspec.Meta(ge=1, le=MAX_REVIEW_QUORUM)]
+    hold_s: Annotated[int, msgspec.Meta(ge=60, le=MAX_HOLD_S)] = 86_400
+
+
 class RuleDocument(_Part, frozen=True, kw_only=True):
     """The whole document. `version` only rises; `frozen` denies everything."""
 
@@ -118,6 +152,7 @@ class RuleDocument(_Part, frozen=True, kw_only=True):
     tokens: Annotated[dict[Name, TokenEntry], msgspec.Meta(max_length=MAX_TOKENS)] = {}
     lists: dict[Name, Names] = {}
     examples: Annotated[tuple[Example, ...], msgspec.Meta(max_length=MAX_EXAMPLES)] = ()
+    review: ReviewTerms | None = None
     frozen: bool = False
 
 
