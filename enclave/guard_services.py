@@ -32,7 +32,7 @@ async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
     reviews = Reviews(records, key, config.deployment, clock.now_s, random)
     cosigner = Cosigner(rule_book, budgets, key, clock, log, wallets, reviews, registered_only=registered_only)
     service = GuardService(
-        key, cosigner, rule_book, log, wallets, version=version, started_ms=clock.now_ms(), now_ms=clock.now_ms
+        key, cosigner, rule_book, log, wallets, reviews, version=version, started_ms=clock.now_ms(), now_ms=clock.now_ms
     )
     sessions = ReviewSessions(parts.secrets.record_secret, config.deployment, clock.now_s, random)
     review = GuardReviewService(reviews, cosigner, rule_book, sessions)

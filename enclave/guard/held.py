@@ -42,14 +42,14 @@ class State(StrEnum):
     """A signature was made, or may have been."""
 
     @property
-    def open(self) -> bool:
+    def live(self) -> bool:
         """Whether something can still come of it."""
         return self in (State.HELD, State.APPROVED)
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewDecision:
-    """One reviewer's decision. `line` is canonical JSON with its evidence; `signature` the guard's, EIP-191, over it."""
+    """One reviewer's decision. `line`: canonical JSON with its evidence; `signature`: the guard's over it (EIP-191)."""
 
     credential: bytes
     reviewer: str
@@ -57,6 +57,10 @@ class ReviewDecision:
     time_s: int
     line: str
     signature: bytes
+
+    def as_json(self) -> dict[str, str]:
+        """What officers and reviewers read."""
+        return {"line": self.line, "signature": "0x" + self.signature.hex()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class Held:
 
     def state_at(self, now_s: int) -> str:
         """The state in a word, `expired` included."""
-        return "expired" if self.state.open and now_s >= self.expires_s else self.state.value
+        return "expired" if self.state.live and now_s >= self.expires_s else self.state.value
 
     def told(self) -> dict[str, Any]:
         """The statement's members."""
@@ -122,7 +126,7 @@ def _read_decision(body: Any) -> ReviewDecision:
 
 
 def hold(request: SignRequest, decision: Decision, rules: Rules, deployment: str, id_: bytes, now_s: int) -> Held:
-    """A request that the rules want reviewed, from `now_s` on. `Refusal` VALIDATION_FAILED for more than people read."""
+    """A request that the rules want reviewed, from `now_s` on. `Refusal` VALIDATION_FAILED where it is too long."""
     hold_s = 0 if rules.panel is None else rules.panel.terms.hold_s
     made = Held(id_, b"", decision.deciding.by, decision.rules_version, now_s, now_s + hold_s)
     return replace(made, statement=statement_of(made, request, decision, rules, deployment))
@@ -131,8 +135,7 @@ def hold(request: SignRequest, decision: Decision, rules: Rules, deployment: str
 def statement_of(held: Held, request: SignRequest, decision: Decision, rules: Rules, deployment: str) -> bytes:
     """The statement about `request` as this guard reads it now, in the place of `held`."""
     what = request.what
-    is_attestation = isinstance(what, Attestation)
-    document = what.as_json() if is_attestation else typed_data(what, request.wallet, request.chain_id)
+    document = what.as_json() if isinstance(what, Attestation) else typed_data(what, request.wallet, request.chain_id)
     statement = {
         "format": STATEMENT_FORMAT,
         "deployment": deployment,

@@ -19,10 +19,9 @@ MAX_REQUEST_BYTES: Final = 256 * 1024  # a request in a file
 MAX_LOG_BYTES: Final = 256 * 1024 * 1024  # a file of recorded decisions
 MAX_KEPT_DECISION_BYTES: Final = 16 * 1024 * 1024  # of a boot, in memory; some ten thousand
 MAX_READ_DECISION_BYTES: Final = 256 * 1024  # in one answer, which a frame has to hold
-<<<<<<< HEAD
+MAX_READ_REVIEW_BYTES: Final = 96 * 1024  # beside them
 MAX_WALLET_SIGNERS: Final = 256  # that count for one wallet
 MAX_APPROVED_UPDATES: Final = 64  # of one wallet, whose configurations may still be shown
-=======
 MAX_REVIEWERS: Final = 16
 MAX_REVIEW_QUORUM: Final = 8  # so many decisions, and the statement, fit a sealed record
 MAX_CREDENTIAL_CHARS: Final = 1364  # Web Authentication section 4: 1,023 bytes, in base64url
@@ -35,4 +34,3 @@ MAX_STATEMENT_BYTES: Final = 24 * 1024
 MAX_REVIEW_LINE_BYTES: Final = 4 * 1024  # with the evidence of one decision
 MAX_REVIEW_SESSION_S: Final = 900
 MAX_REVIEW_CHALLENGE_S: Final = 120
->>>>>>> b33d4c5 (Requests that the rules hold for review wait for reviewers with passkeys)

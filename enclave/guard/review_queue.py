@@ -44,7 +44,7 @@ class Listed:
         return next((entry for entry in self.entries if entry.id == id_), None)
 
     def added(self, entry: Entry, now_s: int) -> "Listed":
-        """With one more, in the place of an earlier one of the same request. `Refusal` RATE_LIMITED where it is full."""
+        """With one more, in the place of an earlier one of the same request. `Refusal` RATE_LIMITED if it is full."""
         others = [known for known in self.entries if known.key != entry.key]
         waiting = [known for known in others if known.open_at(now_s)]
         of_one = sum(known.asker == entry.asker for known in waiting)
@@ -77,8 +77,7 @@ class ReviewQueue:
 
     def key(self, request: SignRequest) -> RecordKey:
         """Where exactly this request, asked by exactly these accounts, is held."""
-        asked = (request.digest, request.wallet, str(request.chain_id), *request.cosigners)
-        return self._records.key(_TABLE, *asked)
+        return self._records.key(_TABLE, request.digest, request.wallet, str(request.chain_id), *request.cosigners)
 
     async def load(self, key: RecordKey) -> tuple[Listed, Stored]:
         """The list, and the record at `key`. `Refusal` where they cannot be read."""

@@ -1,8 +1,8 @@
 """Requests that wait for people: held, decided by M of N reviewers, and then signed once, or never.
 
-What is approved is the statement about one request under one version of the rules (`held.py`). Whoever asked asks again;
-the statement that comes about then has to be the approved one, byte for byte. An approval is used up durably before the
-key is opened, so a crash at any point leaves it signed once, or held again (SE-11).
+What is approved is the statement about one request under one version of the rules (`held.py`). Whoever asked asks
+again; the statement that comes about then has to be the approved one, byte for byte. An approval is used up durably
+before the key is opened, so a crash at any point leaves it signed once, or held again (SE-11).
 """
 
 from collections.abc import Callable
@@ -115,8 +115,9 @@ class Reviews:
     ) -> tuple[Held, ReviewDecision]:
         """Take a reviewer's decision, an assertion over `challenge_of(statement, verdict)`; it counts once.
 
-        An approval may still be refused as long as it is not used. `Refusal` NOT_FOUND; REQUEST_CONFLICT `guard:review-ended` for what can no longer be decided under the rules in
-        force, `guard:review-decided` for a second decision; PROOF_VERIFICATION_FAILED.
+        What was approved may be refused until it is used. `Refusal` NOT_FOUND; REQUEST_CONFLICT `guard:review-ended`
+        for what can no longer be decided under the rules in force, `guard:review-decided` for a second decision;
+        PROOF_VERIFICATION_FAILED.
         """
         for _ in range(_TRIES):
             listed, stored, held = await self._find(id_)
@@ -165,6 +166,14 @@ class Reviews:
                 found.append(stored.held)
         return found
 
+    async def decisions(self, most_bytes: int) -> list[ReviewDecision]:
+        """The newest decisions whose lines fit into `most_bytes`, the oldest of them first."""
+        made = [decision for held in await self.all() for decision in held.decisions]
+        made.sort(key=lambda decision: decision.time_s)
+        while sum(len(decision.line) for decision in made) > most_bytes:
+            made.pop(0)
+        return made
+
     async def _find(self, id_: bytes) -> tuple[Listed, Stored, Held]:
         entry = (await self._queue.listed()).find(id_)
         if entry is not None:
@@ -177,8 +186,8 @@ class Reviews:
         """Whether `held` was written in the place of `stored`, with the list where it says something else by that."""
         changes = [self._queue.write(stored, held), *more]
         entry = listed.find(held.id)
-        if entry is not None and entry.ended is held.state.open:
-            changes.append(self._queue.write_list(listed.with_ended(entry, ended=not held.state.open)))
+        if entry is not None and entry.ended is held.state.live:
+            changes.append(self._queue.write_list(listed.with_ended(entry, ended=not held.state.live)))
         try:
             await self._queue.save(*changes)
         except Conflict:

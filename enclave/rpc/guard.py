@@ -13,7 +13,8 @@ from enclave.errors import Refusal
 from enclave.guard.cosigning import Cosigner
 from enclave.guard.decision_json import decision_to_json
 from enclave.guard.decision_log import DecisionLog
-from enclave.guard.limits import MAX_READ_DECISION_BYTES
+from enclave.guard.limits import MAX_READ_DECISION_BYTES, MAX_READ_REVIEW_BYTES
+from enclave.guard.reviews import Reviews
 from enclave.guard.rulebook import READ, Approval, RuleBook
 from enclave.guard.sign_request import SignRequest, parse_sign_request
 from enclave.guard.signing_key import GuardKey
@@ -56,6 +57,7 @@ class GuardService:
         rule_book: RuleBook,
         log: DecisionLog,
         wallets: WalletBook,
+        reviews: Reviews,
         *,
         version: str,
         started_ms: int,
@@ -66,6 +68,7 @@ class GuardService:
         self._rule_book = rule_book
         self._log = log
         self._wallets = wallets
+        self._reviews = reviews
         self._version = version
         self._started_ms = started_ms
         self._now_ms = now_ms
@@ -164,9 +167,13 @@ class GuardService:
         return {"frozen": True}
 
     async def decisions(self, call: Call) -> dict[str, Any]:
-        """GuardRules/Decisions `{approval: {key, signature}}` -> `{lines}`: the newest of this boot, for an officer."""
+        """GuardRules/Decisions `{approval: {key, signature}}` -> `{lines, reviews}`, for an officer.
+
+        `lines` are the newest decisions of the rules in this boot, `reviews` the newest of reviewers, signed.
+        """
         await self._rule_book.require_officer(READ, _approval(_arguments(call).get("approval")))
-        return {"lines": self._log.newest(MAX_READ_DECISION_BYTES)}
+        reviews = [made.as_json() for made in await self._reviews.decisions(MAX_READ_REVIEW_BYTES)]
+        return {"lines": self._log.newest(MAX_READ_DECISION_BYTES), "reviews": reviews}
 
     async def register(self, call: Call) -> dict[str, Any]:
         """GuardWallets/Register `{configuration, context?, wallet?}` -> `{address, signers}`: who counts for a wallet.

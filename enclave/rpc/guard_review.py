@@ -86,7 +86,7 @@ class GuardReviewService:
             "outcome": decision.outcome.text,
             "by": decision.deciding.by,
             "why": decision.deciding.words,
-            "decisions": [{"line": made.line, "signature": "0x" + made.signature.hex()} for made in held.decisions],
+            "decisions": [made.as_json() for made in held.decisions],
         }
 
     async def rules(self, call: Call) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class GuardReviewService:
         rules, panel = await self._panel()
         version = rules.document.version
         held, made = await self._reviews.decide(_id(arguments["id"]), verdict, arguments["assertion"], panel, version)
-        return {"state": held.state.value, "line": made.line, "signature": "0x" + made.signature.hex()}
+        return {"state": held.state.value, **made.as_json()}
 
     async def _panel(self) -> tuple[Rules, Panel]:
         rules = await self._rule_book.current()
