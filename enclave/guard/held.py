@@ -5,12 +5,12 @@ when. Reviewers are shown exactly these bytes, sign their SHA-256, and the same 
 request that is finally signed (SE-16).
 """
 
-import base64
 import hashlib
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Literal
 
+from enclave.base64url import encode_b64u
 from enclave.errors import Refusal
 from enclave.guard.compiling import Rules
 from enclave.guard.judging import Decision
@@ -173,7 +173,7 @@ def _as_text(value: Any) -> Any:
 def challenge_of(statement: bytes, verdict: Verdict) -> str:
     """What a reviewer's passkey signs, in base64url: the SHA-256 of the statement's, together with the verdict."""
     told = {"decision": verdict, "format": DECISION_FORMAT, "statement": hashlib.sha256(statement).hexdigest()}
-    return b64u(hashlib.sha256(canonical_json.canonicalize(told)).digest())
+    return encode_b64u(hashlib.sha256(canonical_json.canonicalize(told)).digest())
 
 
 def decision_line(held: Held, verified: VerifiedAssertion, verdict: Verdict, time_s: int) -> str:
@@ -187,17 +187,12 @@ def decision_line(held: Held, verified: VerifiedAssertion, verdict: Verdict, tim
             "decision": verdict,
             "reviewer": verified.reviewer.name,
             "timeS": time_s,
-            "credential": b64u(given.credential_id),
-            "clientData": b64u(given.client_data),
-            "authenticatorData": b64u(given.authenticator_data),
-            "signature": b64u(given.signature),
+            "credential": encode_b64u(given.credential_id),
+            "clientData": encode_b64u(given.client_data),
+            "authenticatorData": encode_b64u(given.authenticator_data),
+            "signature": encode_b64u(given.signature),
         }
     )
     if len(line) > MAX_REVIEW_LINE_BYTES:
         raise Refusal(errors.PROOF_VERIFICATION_FAILED, "passkey answer is malformed")
     return line.decode()
-
-
-def b64u(data: bytes) -> str:
-    """Unpadded base64url."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -8,11 +8,10 @@ from collections.abc import Callable
 from typing import Final
 
 from enclave import sealing
+from enclave.base64url import decode_b64u, encode_b64u
 from enclave.errors import Refusal
-from enclave.guard.held import b64u
 from enclave.guard.limits import MAX_REVIEW_CHALLENGE_S, MAX_REVIEW_SESSION_S
 from enclave.guard.reviewers import Panel, Reviewer
-from enclave.login.passkey.response import decode_b64u
 from enclave.secret import Secret
 from protocol import guard_errors
 
@@ -53,14 +52,13 @@ class ReviewSessions:
 
     def _issue(self, purpose: str, subject: bytes, expires_s: int) -> str:
         told = expires_s.to_bytes(_TIME_BYTES, "big") + subject
-        return b64u(sealing.keyed_hash(self._key, purpose, told) + told)
+        return encode_b64u(sealing.keyed_hash(self._key, purpose, told) + told)
 
     def _verify(self, purpose: str, text: str) -> bytes:
         wrong = Refusal(guard_errors.UNAUTHORIZED, f"guard:review-{purpose}")
-        try:
-            issued = decode_b64u(text) if len(text) <= _MAX_CHARS else b""
-        except Refusal:
-            raise wrong from None
+        issued = decode_b64u(text) if len(text) <= _MAX_CHARS else None
+        if issued is None:
+            raise wrong
         mac, told = issued[:_MAC_BYTES], issued[_MAC_BYTES:]
         if not hmac.compare_digest(mac, sealing.keyed_hash(self._key, purpose, told)):
             raise wrong

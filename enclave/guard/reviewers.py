@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from types import MappingProxyType
 
+from enclave.base64url import decode_b64u
 from enclave.errors import Refusal
 from enclave.guard.document import ReviewerEntry, ReviewTerms
 from enclave.guard.errors import RulesError
 from enclave.login.passkey.authenticator_data import parse_authenticator_data
 from enclave.login.passkey.client_data import verify_client_data
 from enclave.login.passkey.public_key import PasskeyPublicKey, read_public_key
-from enclave.login.passkey.response import Assertion, decode_b64u, parse_assertion
+from enclave.login.passkey.response import Assertion, parse_assertion
 from enclave.records import Change, Records
 from protocol.errors import DATA_INTEGRITY_ERROR, PROOF_VERIFICATION_FAILED
 
@@ -60,11 +61,14 @@ def compile_panel(terms: ReviewTerms) -> Panel:
 
 
 def _reviewer(entry: ReviewerEntry) -> Reviewer:
+    credential, encoded = decode_b64u(entry.credential), decode_b64u(entry.public_key)
+    wrong = RulesError("rules-review", f"Reviewer {entry.name}: not a passkey in base64url.")
+    if credential is None or encoded is None:
+        raise wrong
     try:
-        credential, key = decode_b64u(entry.credential), read_public_key(decode_b64u(entry.public_key))
+        return Reviewer(entry.name, credential, read_public_key(encoded))
     except Refusal:
-        raise RulesError("rules-review", f"Reviewer {entry.name}: not a passkey in base64url.") from None
-    return Reviewer(entry.name, credential, key)
+        raise wrong from None
 
 
 def verify_assertion(panel: Panel, text: str, challenge: str) -> VerifiedAssertion:

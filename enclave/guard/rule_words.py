@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from enclave.guard.compiling import CompiledBudget, Rules
-from enclave.guard.document import Budget, Rule
+from enclave.guard.document import Budget, Rule, RuleDocument
 from evm.words import printable
 
 _DECISIONS = {
@@ -26,7 +26,19 @@ def rules_words(rules: Rules) -> list[str]:
     lines.append("Everything else is refused.")
     if rules.budgets:
         lines += ["And of all that is permitted:", *(f"  {_budget(budget)}" for budget in rules.budgets)]
-    return lines
+    return [*lines, *_reviewers(document)]
+
+
+def _reviewers(document: RuleDocument) -> Iterator[str]:
+    terms = document.review
+    if terms is not None:
+        names = ", ".join(reviewer.name for reviewer in terms.reviewers)
+        yield f"Reviewers: {terms.quorum} of {names}, at {', '.join(map(printable, terms.origins))}"
+        yield f"  within {terms.hold_s} seconds; one of them can refuse"
+    elif any(rule.decision == "review" for rule in document.rules) or any(
+        budget.review_above is not None for budget in document.budgets
+    ):
+        yield "NOBODY is named as reviewer: what needs their approval is refused"
 
 
 def _listed(rules: Iterator[Rule]) -> list[str]:
