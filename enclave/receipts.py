@@ -4,7 +4,6 @@ A document vouches for the identity key once; after that a receipt costs one sig
 module, which makes documents one after the other.
 """
 
-import base64
 import hashlib
 from dataclasses import dataclass
 from itertools import count
@@ -12,6 +11,7 @@ from typing import Final
 
 from attestation.receipt import Receipt, receipt_to_be_signed, request_of_receipt
 from enclave import curve
+from enclave.base64url import encode_b64u
 from enclave.clock import TrustedClock
 from enclave.deployment import DeploymentSecrets
 from enclave.rpc.envelope import Call
@@ -49,7 +49,7 @@ class Receipts:
         public_key = self._secrets.identity_public_key
         unsigned = receipt_to_be_signed(receipt, public_key)
         signature, _ = curve.sign(self._secrets.identity_key, unsigned.digest, public_key)
-        return base64.urlsafe_b64encode(unsigned.attach(signature)).rstrip(b"=").decode()
+        return encode_b64u(unsigned.attach(signature))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,12 @@
 The NSM is serial, so documents are made one at a time and a bounded number of requests may wait.
 """
 
-import base64
-import binascii
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from attestation.binding import EnclaveBinding, content_user_data
+from enclave.base64url import decode_b64u, encode_b64u
 from enclave.errors import NsmError, Refusal
 from enclave.nsm.client import NsmClient
 from enclave.rpc.envelope import Call, parse_object, require_json_post
@@ -56,7 +55,7 @@ class Attestor:
             raise Refusal(errors.INVALID_REQUEST, "nonce of 16 to 64 bytes in base64url is required")
         binding = self._binding().encode()
         with self.slot():
-            return {"document": _b64u(await self._attest(binding, nonce)), "binding": _b64u(binding)}
+            return {"document": encode_b64u(await self._attest(binding, nonce)), "binding": encode_b64u(binding)}
 
     async def _attest(self, user_data: bytes, nonce: bytes) -> bytes:
         try:
@@ -68,13 +67,7 @@ class Attestor:
 def _nonce(value: Any) -> bytes | None:
     if type(value) is not str:
         return None
-    try:
-        nonce = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
-    except (ValueError, binascii.Error):
+    nonce = decode_b64u(value.rstrip("="))
+    if nonce is None or not limits.MIN_DOCUMENT_NONCE_BYTES <= len(nonce) <= limits.MAX_DOCUMENT_NONCE_BYTES:
         return None
-    sized = limits.MIN_DOCUMENT_NONCE_BYTES <= len(nonce) <= limits.MAX_DOCUMENT_NONCE_BYTES
-    return nonce if sized and _b64u(nonce) == value.rstrip("=") else None
-
-
-def _b64u(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return nonce

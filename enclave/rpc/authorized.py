@@ -4,11 +4,10 @@ The signed `params` name the method, scope, origin, nonce and an expiry near the
 at one place, once. Unknown members are refused (CB-08).
 """
 
-import base64
-import binascii
 from dataclasses import dataclass
 from typing import Any, Final
 
+from enclave.base64url import decode_b64u, encode_b64u
 from enclave.clock import TrustedClock
 from enclave.config import Config, Scope
 from enclave.devices import Device, Devices, DeviceSession, Login
@@ -87,19 +86,10 @@ def require_fresh(expires: Any, now_ms: int, window_s: int) -> None:
 
 def session_id(members: dict[str, Any]) -> bytes:
     """The `session` member: 16 bytes in unpadded base64url."""
-    value = params.text(members, "session")
-    try:
-        cti = base64.urlsafe_b64decode(value + "==")
-    except (ValueError, binascii.Error):
-        params.invalid("invalid session")
-    if len(cti) != 16 or encode_b64u(cti) != value:
+    cti = decode_b64u(params.text(members, "session"))
+    if cti is None or len(cti) != 16:
         params.invalid("invalid session")
     return cti
-
-
-def encode_b64u(data: bytes) -> str:
-    """Unpadded base64url."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def wire_session(session: DeviceSession) -> dict[str, Any]:

@@ -4,13 +4,14 @@ from typing import Any, Final
 
 from enclave.account import Account
 from enclave.accounts import Accounts
+from enclave.base64url import encode_b64u
 from enclave.clock import TrustedClock
 from enclave.config import Config
 from enclave.devices import Device, Devices
 from enclave.errors import Refusal
 from enclave.nonces import Nonces
 from enclave.rpc import params
-from enclave.rpc.authorized import Authorized, Authorizer, encode_b64u, session_id, wire_session
+from enclave.rpc.authorized import Authorized, Authorizer, session_id, wire_session
 from enclave.rpc.envelope import SignedCall
 from enclave.sessions import Sessions, Subject
 from protocol import errors, limits
