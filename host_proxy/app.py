@@ -21,6 +21,7 @@ from host_proxy.logging import Log
 from host_proxy.metrics import Metrics
 from host_proxy.metrics_app import MetricsApp
 from host_proxy.nitro_cli import NitroCli
+from host_proxy.pages import review_pages
 from host_proxy.rate_limit import TokenBuckets
 from host_proxy.relay.configured import node_relay
 from host_proxy.relay.wallet_relay import WalletRelays
@@ -39,6 +40,8 @@ class HostPorts:
     credentials: CredentialsProvider
     store: Store
     relays: WalletRelays = field(default_factory=lambda: WalletRelays({}))
+    page_roots: tuple[bytes, ...] = ()
+    """Certificates (DER) that the reviewers' page trusts in the place of Amazon's; a stand-in for hardware has one."""
 
 
 class Host:
@@ -136,6 +139,7 @@ def compose(config: HostConfig, ports: HostPorts, *, log: Log, metrics: Metrics)
         by_client=TokenBuckets(rate=config.rates.client_per_s, burst=config.rates.client_burst),
         by_auth_key=TokenBuckets(rate=config.rates.auth_key_per_s, burst=config.rates.auth_key_burst),
         scope=config.scope,
+        pages=review_pages(config.review_page, ports.page_roots),
         log=log,
         metrics=metrics,
     )

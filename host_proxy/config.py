@@ -19,6 +19,7 @@ from protocol.errors import ProtocolError
 _HOST_PORT: Final = re.compile(r"(?:\[([0-9a-f:.]{2,45})\]|([A-Za-z0-9.-]{1,253})):([0-9]{1,5})\Z")
 _SCOPE: Final = re.compile(r"@[1-9][0-9]*(:[A-Za-z0-9_-]+)?\Z")
 HTTPS_PORT: Final = 443
+IMAGE_PCRS: Final = ("0", "1", "2")  # only together do they name an image
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
@@ -121,6 +122,14 @@ class RelayConfig(_Struct, frozen=True, kw_only=True):
     confirmations: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 12
 
 
+class ReviewPage(_Struct, frozen=True, kw_only=True):
+    """The page of a guard's reviewers, below `/review/`: which deployment and images it takes for the guard."""
+
+    deployment: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}\Z")]
+    pcrs: dict[Literal["0", "1", "2"], Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{96}\Z")]]
+    """All three, 96 hexadecimal digits each."""
+
+
 class Rates(_Struct, frozen=True, kw_only=True):
     """Token buckets: requests a second, and how many may come at once."""
 
@@ -145,6 +154,7 @@ class HostConfig(_Struct, frozen=True, kw_only=True):
     destinations: tuple[Destination, ...] = ()
     holders: tuple[HolderProfile, ...] = ()
     relays: tuple[RelayConfig, ...] = ()
+    review_page: ReviewPage | None = None
     rates: Rates = Rates()
     trusted_proxies: tuple[Text, ...] = ()
     """Networks whose `X-Forwarded-For` is believed."""
@@ -187,6 +197,8 @@ def validate_config(config: HostConfig) -> None:
         raise ConfigError("config-launch-cid", config.enclave.address)  # 0 to 3 are taken (nitro-platform.md 7.1)
     if guest.port != INGRESS_PORT:
         raise ConfigError("config-ingress-port", config.enclave.address)
+    if config.review_page is not None and len(config.review_page.pcrs) != len(IMAGE_PCRS):
+        raise ConfigError("config-review-page")
     if config.scope is not None and not _SCOPE.match(config.scope):
         raise ConfigError("config-scope", config.scope)
     for destination in config.destinations:

@@ -80,7 +80,7 @@ class _Call:
 
 
 class Ingress:
-    """The ASGI application. `scope` is the value of `X-Sequence-Scope` for every request, or None."""
+    """The ASGI application. `scope`: `X-Sequence-Scope` of every request, or None; `pages`: files by path."""
 
     def __init__(
         self,
@@ -93,6 +93,7 @@ class Ingress:
         scope: str | None,
         log: Log,
         metrics: Metrics,
+        pages: Mapping[str, Reply],
     ) -> None:
         self._pool = pool
         self._health = health
@@ -100,6 +101,7 @@ class Ingress:
         self._by_client = by_client
         self._by_auth_key = by_auth_key
         self._scope_headers = {} if scope is None else {"x-sequence-scope": scope}
+        self._pages = pages
         self._log = log
         self._metrics = metrics
         self._pseudonyms = Pseudonyms()
@@ -131,8 +133,7 @@ class Ingress:
         await _send(reply, call, send)
 
     async def _answer(self, call: _Call, receive: Receive) -> Reply:
-        wait_s = self._by_client.take(call.client)
-        if wait_s:
+        if wait_s := self._by_client.take(call.client):
             self._metrics.limited("client")
             raise Refused(errors.USAGE_LIMIT_EXCEEDED, retry_after_s=wait_s)
         if _is_preflight(call):
@@ -140,14 +141,16 @@ class Ingress:
         if match := _RPC_PATH.match(call.path):
             call.service = match[1] if match[1] in SERVICES else OTHER
             return await self._rpc(call, receive)
-        if call.path in ("/status", "/health"):
-            call.service = call.path[1:]
-            if call.method not in ("GET", "HEAD"):
-                return error_reply(errors.BAD_METHOD, allow=b"GET, HEAD")
-            if call.service == "status" or b"x-attestation-nonce" in call.headers:
-                return await self._from_enclave(call, STATUS_METHOD if call.service == "status" else HEALTH_METHOD)
-            return await self._report()
-        return Reply(404, [(b"content-type", b"text/plain; charset=utf-8")], NOT_FOUND_TEXT)
+        if call.path not in ("/status", "/health") and call.path not in self._pages:
+            return Reply(404, [(b"content-type", b"text/plain; charset=utf-8")], NOT_FOUND_TEXT)
+        call.service = call.path[1:] if call.path not in self._pages else OTHER
+        if call.method not in ("GET", "HEAD"):
+            return error_reply(errors.BAD_METHOD, allow=b"GET, HEAD")
+        if call.path in self._pages:
+            return self._pages[call.path]
+        if call.service == "status" or b"x-attestation-nonce" in call.headers:
+            return await self._from_enclave(call, STATUS_METHOD if call.service == "status" else HEALTH_METHOD)
+        return await self._report()
 
     async def _rpc(self, call: _Call, receive: Receive) -> Reply:
         if call.method not in _RPC_METHODS:
@@ -155,8 +158,7 @@ class Ingress:
         body = await _read_body(call.headers, receive)
         key = routing_key(body)
         # By client and key together: nobody can use up the rate of a key that is not theirs from elsewhere.
-        wait_s = self._by_auth_key.take(f"{call.client} {key}") if key else 0.0
-        if wait_s:
+        if key and (wait_s := self._by_auth_key.take(f"{call.client} {key}")):
             self._metrics.limited("auth_key")
             raise Refused(errors.USAGE_LIMIT_EXCEEDED, retry_after_s=wait_s)
         headers = self._scope_headers | call.forwarded(*_FORWARDED)
@@ -165,8 +167,7 @@ class Ingress:
 
     async def _from_enclave(self, call: _Call, method: str) -> Reply:
         """The enclave's own answer, attested where the client sent a nonce."""
-        headers = call.forwarded(b"x-attestation-nonce")
-        return _reply_of(await self._pool.owner(None).call(method, headers, b""))
+        return _reply_of(await self._pool.owner(None).call(method, call.forwarded(b"x-attestation-nonce"), b""))
 
     async def _report(self) -> Reply:
         report = await self._health.report()

@@ -205,7 +205,7 @@ def _draws(rules: Rules, effects: tuple[Effect, ...], about: Circumstances) -> I
 
 def _budget_reason(draw: Draw, spent: int) -> Reason:
     budget, level = draw.budget, draw.level(spent)
-    words = f"{_shown(draw.amount, budget)}, after {_shown(spent, budget)} already"
+    words = f"{_shown(draw.amount, budget)}, after {_shown(spent, budget)} already, of {_shown(budget.at_most, budget)}"
     by = _BUDGET + budget.id
     if level is Outcome.DENY:
         left = max(0, budget.at_most - spent)

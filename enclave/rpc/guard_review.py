@@ -64,9 +64,9 @@ class GuardReviewService:
 
     async def queue(self, call: Call) -> dict[str, Any]:
         """`{session}` -> `{nowS, quorum, reviews}`, the newest first: what waits, and what has ended."""
-        _, panel = await self._panel_of(_arguments(call, "session"))
+        rules, panel = await self._panel_of(_arguments(call, "session"))
         now_s = self._cosigner.now_s()
-        reviews = [_summary(held, now_s) for held in reversed(await self._reviews.all())]
+        reviews = [_summary(held, now_s, rules) for held in reversed(await self._reviews.all())]
         return {"nowS": now_s, "quorum": panel.terms.quorum, "reviews": reviews}
 
     async def get(self, call: Call) -> dict[str, Any]:
@@ -148,11 +148,11 @@ def _state(held: Held, now_s: int, rules: Rules) -> str:
     return "outdated" if outdated and state in (State.HELD, State.APPROVED) else state
 
 
-def _summary(held: Held, now_s: int) -> dict[str, Any]:
+def _summary(held: Held, now_s: int, rules: Rules) -> dict[str, Any]:
     statement = held.told()
     return {
         "id": held.id.hex(),
-        "state": held.state_at(now_s),
+        "state": _state(held, now_s, rules),
         "wallet": statement["wallet"],
         "chainId": statement["chainId"],
         "heldBy": held.by,

@@ -43,24 +43,37 @@ class Page:
         self._numbers = itertools.count(1)
 
     async def command(self, method: str, **params: Any) -> dict[str, Any]:
+        """The result of a command; it has to be taken."""
+        message = await self._answer(method, **params)
+        assert "error" not in message, message
+        result: dict[str, Any] = message["result"]
+        return result
+
+    async def _answer(self, method: str, **params: Any) -> dict[str, Any]:
         number = next(self._numbers)
         await self._connection.send(json.dumps({"id": number, "method": method, "params": params}))
         async with asyncio.timeout(_DEADLINE_S):
             while True:
-                message = json.loads(await self._connection.recv())
+                message: dict[str, Any] = json.loads(await self._connection.recv())
                 if message.get("id") == number:
-                    assert "error" not in message, message
-                    result: dict[str, Any] = message["result"]
-                    return result
+                    return message
 
-    async def loaded(self) -> None:
-        """Return once the page is there, with what secure contexts have."""
+    async def loaded(self, title: str) -> None:
+        """Return once the page of that title is there, with what secure contexts have."""
         async with asyncio.timeout(_DEADLINE_S):
             while True:
-                state = await self.command("Runtime.evaluate", expression="document.title + isSecureContext")
-                if state["result"]["value"] == "emptytrue":
-                    return
+                state = await self._answer("Runtime.evaluate", expression="document.title + isSecureContext")
+                if state.get("result", {}).get("result", {}).get("value") == f"{title}true":
+                    return  # before that there is no page yet, or an empty one
                 await asyncio.sleep(0.1)
+
+    async def run(self, script: str) -> Any:
+        """The value of a script, run as after a click of the user."""
+        answer = await self.command(
+            "Runtime.evaluate", expression=script, awaitPromise=True, userGesture=True, returnByValue=True
+        )
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
 
     async def add_authenticator(self) -> None:
         """Its user is always there, and always verified."""
@@ -106,7 +119,7 @@ def empty_site() -> Iterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def browser_page(profile: Path, url: str) -> AsyncIterator[Page]:
+async def browser_page(profile: Path, url: str, title: str = "empty") -> AsyncIterator[Page]:
     """A page that shows `url`."""
     assert CHROMIUM is not None
     arguments = [CHROMIUM, *_FLAGS, f"--user-data-dir={profile}", "--remote-debugging-port=0", url]
@@ -115,7 +128,7 @@ async def browser_page(profile: Path, url: str) -> AsyncIterator[Page]:
         address = await _page_address(profile, url)
         async with websockets.connect(address, max_size=None, proxy=None) as connection:
             page = Page(connection)
-            await page.loaded()
+            await page.loaded(title)
             yield page
     finally:
         process.terminate()

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from protocol import canonical_json, cbor
 from tests.appliance import Refused
+from tests.attestation_channel.attested import AttestedWorld
 from tests.enclave_login.authenticator import Authenticator, b64u
 from tests.guard_wire.guard_world import GuardWorld, RefusedByGuard, pay
 
@@ -23,9 +24,9 @@ LARGE: Final = 3_000 * 10**6
 class Reviewer:
     """A person with a passkey."""
 
-    def __init__(self, name: str, **knobs: Any) -> None:
+    def __init__(self, name: str, site: str = SITE, **knobs: Any) -> None:
         self.name = name
-        self.passkey = Authenticator(SITE, **knobs)
+        self.passkey = Authenticator(site, **knobs)
 
     def entry(self) -> dict[str, str]:
         """As a rule document names them."""
@@ -56,12 +57,14 @@ def challenge(statement: str, decision: str) -> str:
     return b64u(hashlib.sha256(canonical_json.canonicalize(told)).digest())
 
 
-class ReviewWorld(GuardWorld):
+class ReviewWorld(GuardWorld, AttestedWorld):
     """A guard with three reviewers, two of whom are a quorum."""
 
     def __init__(self, folder: Path, *reviewers: Reviewer, quorum: int = 2, **changes: Any) -> None:
+        """`review=None` among the changes: rules that name nobody."""
         self.reviewers = reviewers or tuple(Reviewer(name) for name in ("ada", "ben", "cleo"))
-        super().__init__(folder, review=terms(*self.reviewers, quorum=quorum), **{"budgets": BUDGETS, **changes})
+        usual = {"budgets": BUDGETS, "review": terms(*self.reviewers, quorum=quorum)}
+        super().__init__(folder, **usual | changes)
 
     async def review(self, method: str, **arguments: Any) -> dict[str, Any]:
         """A method of the reviewers' service, through the sealed channel; `RefusedByGuard` for a refusal."""
