@@ -51,8 +51,8 @@ class State(StrEnum):
 class ReviewDecision:
     """One reviewer's decision. `line`: canonical JSON with its evidence; `signature`: the guard's over it (EIP-191)."""
 
-    credential: bytes
     reviewer: str
+    """Their name, which one person has under one version of the rules."""
     verdict: Verdict
     time_s: int
     line: str
@@ -97,13 +97,13 @@ class Held:
         state = self.state
         if decision.verdict == "refuse":
             state = State.REFUSED
-        elif len({made.credential for made in decisions}) >= quorum:
+        elif len({made.reviewer for made in decisions}) >= quorum:
             state = State.APPROVED
         return replace(self, state=state, decisions=decisions)
 
     def body(self) -> list[Any]:
         """What a record keeps."""
-        made = [[d.credential, d.reviewer, d.verdict, d.time_s, d.line, d.signature] for d in self.decisions]
+        made = [[d.reviewer, d.verdict, d.time_s, d.line, d.signature] for d in self.decisions]
         times = [self.rules_version, self.held_at_s, self.expires_s]
         return [self.id, self.statement, self.by, *times, self.state.value, made]
 
@@ -120,8 +120,8 @@ def read_held(body: Any) -> Held:
 
 def _read_decision(body: Any) -> ReviewDecision:
     match body:
-        case [bytes(credential), str(name), "approve" | "refuse" as verdict, int(time_s), str(line), bytes(signature)]:
-            return ReviewDecision(credential, name, verdict, time_s, line, signature)
+        case [str(name), "approve" | "refuse" as verdict, int(time_s), str(line), bytes(signature)]:
+            return ReviewDecision(name, verdict, time_s, line, signature)
     raise Refusal(errors.DATA_INTEGRITY_ERROR)
 
 

@@ -125,7 +125,7 @@ class Reviews:
             if not held.can_be_decided(verdict, now_s) or held.rules_version != rules_version:
                 raise Refusal(guard_errors.REQUEST_CONFLICT, "guard:review-ended")
             verified = verify_assertion(panel, assertion, challenge_of(held.statement, verdict))
-            if any(made.credential == verified.reviewer.credential for made in held.decisions):
+            if any(made.reviewer == verified.reviewer.name for made in held.decisions):
                 raise Refusal(guard_errors.REQUEST_CONFLICT, "guard:review-decided")
             counter = await self._counters.advance(panel, verified)
             decision = await self._decision(held, verified, verdict, now_s)
@@ -138,8 +138,7 @@ class Reviews:
         """Signed before it is kept: what is kept without a signature could not be told from what nobody decided."""
         line = decision_line(held, verified, verdict, now_s)
         signature = await self._key.sign(PersonalMessage(line.encode(), line).digest)
-        reviewer = verified.reviewer
-        return ReviewDecision(reviewer.credential, reviewer.name, verdict, now_s, line, signature)
+        return ReviewDecision(verified.reviewer.name, verdict, now_s, line, signature)
 
     async def require_reviewer(self, panel: Panel, assertion: str, challenge: str) -> VerifiedAssertion:
         """The reviewer who has answered a challenge that is about nothing but a session; its counter is taken."""

@@ -10,19 +10,24 @@ import pytest
 from eth_account import Account as EthAccount
 from eth_account.messages import encode_defunct
 
+from enclave.guard.held import Held, ReviewDecision, read_held
+from enclave.guard.limits import MAX_REVIEW_LINE_BYTES, MAX_REVIEW_QUORUM, MAX_STATEMENT_BYTES
 from enclave.guard.sign_request import SignRequest
 from evm.address import checksum, parse_address
+from evm.wallet.payload import Call, CallsPayload
+from protocol import cbor, limits
 from protocol.errors import PROOF_VERIFICATION_FAILED
 from tests.enclave_guard.guard_rules import PAYROLL, USD
 from tests.enclave_login.authenticator import ELIGIBLE, PRESENT, b64u
-from tests.evm_effects.made import WALLET
-from tests.guard_review.review_world import HOLD_S, Reviewer, ReviewWorld, challenge, large, terms
+from tests.evm_effects.made import WALLET, calldata
+from tests.guard_review.review_world import HOLD_S, Reviewer, ReviewWorld, challenge, held_id, large, terms
 from tests.guard_wire.guard_world import (
     OWNER,
     RefusedByGuard,
     approval,
     hash_signature,
     recovered,
+    request_for,
     said,
 )
 
@@ -189,6 +194,36 @@ async def test_parallel_requests_share_one_approval(guard: ReviewWorld) -> None:
     answers = await asyncio.gather(*(guard.sign(large()) for _ in range(8)), return_exceptions=True)
     assert sum(isinstance(answer, str) for answer in answers) <= 1
     assert all(isinstance(answer, str | RefusedByGuard) for answer in answers), answers
+
+
+async def test_parallel_requests_are_held_as_one_and_parallel_decisions_all_count(guard: ReviewWorld) -> None:
+    causes = await asyncio.gather(*(guard.refused(large()) for _ in range(8)))
+    assert len(set(causes)) == 1
+    id_ = held_id(causes[0])
+    statement = (await guard.read(id_))["statement"]
+    answers = [who.answer(challenge(statement, "approve")) for who in guard.reviewers[:2]]
+    made = await asyncio.gather(
+        *(guard.review("Decide", id=id_, decision="approve", assertion=answer) for answer in answers)
+    )
+    assert sorted(each["state"] for each in made) == ["approved", "held"]
+    assert len((await guard.read(id_))["decisions"]) == 2
+
+
+async def test_more_than_people_can_read_is_refused(guard: ReviewWorld) -> None:
+    call = Call(USD, data=calldata("transfer(address,uint256)", PAYROLL, 100 * 10**6))
+    most = request_for(CallsPayload((call,) * 24, nonce=0))
+    await guard.hold(most)
+    assert await guard.refused(request_for(CallsPayload((call,) * 40, nonce=0))) == "guard:review-size"
+
+
+def test_largest_record_of_a_review_fits_the_store() -> None:
+    """A statement at its bound, and as many decisions as there can be, each with evidence at its bound."""
+    held = Held(bytes(16), b" " * MAX_STATEMENT_BYTES, "x" * 71, 2**53, 2**53, 2**53)
+    line = "x" * MAX_REVIEW_LINE_BYTES
+    made = [ReviewDecision("x" * 64, "approve", 2**53, line, bytes(65)) for _ in range(MAX_REVIEW_QUORUM + 1)]
+    full = replace(held, decisions=tuple(made))
+    assert read_held(full.body()) == full
+    assert len(cbor.dumps(full.body())) + 28 <= limits.MAX_RECORD_BYTES
 
 
 async def test_another_request_is_not_approved_with_it(guard: ReviewWorld) -> None:
