@@ -9,14 +9,15 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from protocol.errors import TABLE
+from protocol.guard_errors import GUARD_TABLE
 
 OTHER: Final = "other"
 SERVICES: Final = frozenset(
     {"IdentityInstrument", "IdentityInstrumentAdmin", "Account", "Session", "Signer", "Attestation", "Channel"}
-    | {"WaasAuthenticator"}
+    | {"WaasAuthenticator", "Guard", "GuardRules", "GuardWallets", "GuardReview"}
     | {"status", "health"}
 )
-STATUSES: Final = frozenset({"200", "204"} | {str(row.status) for row in TABLE})
+STATUSES: Final = frozenset({"200", "204"} | {str(row.status) for row in (*TABLE, *GUARD_TABLE)})
 LIMITERS: Final = frozenset({"client", "auth_key"})
 STORE_RESULTS: Final = frozenset({"ok", "conflict", "fault"})
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
