@@ -2,32 +2,20 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 from enclave.guard.compiling import CompiledBudget, Rules
 from enclave.guard.conditions import CompiledRule
 from enclave.guard.covering import covers
 from enclave.guard.document import ANY, Rule
 from enclave.guard.examples import run_examples
+from enclave.guard.findings import Finding
+from enclave.guard.review_checks import check_reviews
 from evm.address import checksum
 from evm.effects import Kind
 from evm.effects.model import COIN
 
 _LOOKALIKE_BYTES: Final = 2  # what people compare: the first and last four digits
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One remark. `error`: the document does not do what it says; `warning`: it does, and should have been meant.
-
-    `subject` is the rule, budget, list or example at fault.
-    """
-
-    severity: Literal["error", "warning"]
-    code: str
-    subject: str
-    words: str
 
 
 def check_rules(rules: Rules) -> list[Finding]:
@@ -237,6 +225,7 @@ _CHECKS: Final[tuple[Callable[[Rules], Iterator[Finding]], ...]] = (
     _examples,
     _blocked,
     _frozen,
+    check_reviews,
     _wide,
     _without_budget,
     _unused,

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from enclave.guard.compiling import CompiledBudget, Rules
 from enclave.guard.document import Budget, Rule, RuleDocument
+from enclave.guard.review_checks import asking_for_review
 from evm.words import printable
 
 _DECISIONS = {
@@ -35,9 +36,7 @@ def _reviewers(document: RuleDocument) -> Iterator[str]:
         names = ", ".join(reviewer.name for reviewer in terms.reviewers)
         yield f"Reviewers: {terms.quorum} of {names}, at {', '.join(map(printable, terms.origins))}"
         yield f"  within {terms.hold_s} seconds; one of them can refuse"
-    elif any(rule.decision == "review" for rule in document.rules) or any(
-        budget.review_above is not None for budget in document.budgets
-    ):
+    elif asking_for_review(document):
         yield "NOBODY is named as reviewer: what needs their approval is refused"
 
 

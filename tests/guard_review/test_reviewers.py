@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from enclave.guard.checking import check_rules
 from enclave.guard.compiling import compile_rules
 from enclave.guard.document import parse_document
 from enclave.guard.errors import RulesError
@@ -35,6 +36,19 @@ def test_reviewers_are_read_with_each_kind_of_key_and_told_in_words() -> None:
     ]
     nobody = compile_rules(parse_document(json.dumps(DOCUMENT).encode()))
     assert rules_words(nobody)[-1].startswith("NOBODY is named as reviewer")
+
+
+def test_checks_remark_reviews_that_nobody_or_one_gives_or_nothing_asks_for() -> None:
+    def codes(found: Any) -> set[tuple[str, str]]:
+        return {(each.code, each.subject) for each in check_rules(found) if "review" in each.code}
+
+    nobody = compile_rules(parse_document(json.dumps(DOCUMENT).encode()))
+    asking = ("give-art", "safe-pay", "usd-day")
+    assert codes(nobody) == {("nobody-reviews", who) for who in asking}
+    assert codes(compiled(terms(ADA, BEN))) == set()
+    assert codes(compiled(terms(ADA, BEN, quorum=1))) == {("one-reviewer", "acme")}
+    unasked = {**DOCUMENT, "rules": [], "budgets": [], "review": terms(ADA, BEN)}
+    assert codes(compile_rules(parse_document(json.dumps(unasked).encode()))) == {("unused-review", "acme")}
 
 
 def also(entry: dict[str, str], **changes: str) -> dict[str, Any]:
