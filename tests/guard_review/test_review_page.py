@@ -109,6 +109,10 @@ async def test_a_person_becomes_a_reviewer_reads_and_approves(unmanned: ReviewWo
         assert large()["msg"] in shown
         assert "3000 usd, after 0.000005 usd already" in shown
         await driver.picture("reading")
+        await page.command(
+            "Emulation.setDeviceMetricsOverride", width=360, height=800, deviceScaleFactor=1, mobile=False
+        )
+        assert await page.run("document.documentElement.scrollWidth") <= 360, "it fits a telephone"
         await driver.click("#review .approve")
         assert await driver.text("#notice") == "Your decision (approve) counts. The request is held."
         assert "ada: approve" in await driver.text("#review")
