@@ -34,3 +34,4 @@ MAX_STATEMENT_BYTES: Final = 24 * 1024
 MAX_REVIEW_LINE_BYTES: Final = 4 * 1024  # with the evidence of one decision
 MAX_REVIEW_SESSION_S: Final = 900
 MAX_REVIEW_CHALLENGE_S: Final = 120
+MAX_REVIEW_SESSION_CHARS: Final = 2048  # of a session's text; a credential id at its cap

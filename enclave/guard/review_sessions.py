@@ -10,7 +10,7 @@ from typing import Final
 from enclave import sealing
 from enclave.base64url import decode_b64u, encode_b64u
 from enclave.errors import Refusal
-from enclave.guard.limits import MAX_REVIEW_CHALLENGE_S, MAX_REVIEW_SESSION_S
+from enclave.guard.limits import MAX_REVIEW_CHALLENGE_S, MAX_REVIEW_SESSION_CHARS, MAX_REVIEW_SESSION_S
 from enclave.guard.reviewers import Panel, Reviewer
 from enclave.secret import Secret
 from protocol import guard_errors
@@ -18,7 +18,6 @@ from protocol import guard_errors
 _MAC_BYTES: Final = 32
 _TIME_BYTES: Final = 8
 _NONCE_BYTES: Final = 16
-_MAX_CHARS: Final = 2048  # a credential id at its cap
 
 
 class ReviewSessions:
@@ -56,7 +55,7 @@ class ReviewSessions:
 
     def _verify(self, purpose: str, text: str) -> bytes:
         wrong = Refusal(guard_errors.UNAUTHORIZED, f"guard:review-{purpose}")
-        issued = decode_b64u(text) if len(text) <= _MAX_CHARS else None
+        issued = decode_b64u(text) if len(text) <= MAX_REVIEW_SESSION_CHARS else None
         if issued is None:
             raise wrong
         mac, told = issued[:_MAC_BYTES], issued[_MAC_BYTES:]
