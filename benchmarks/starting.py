@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import machine
-from host_proxy import collector
 from host_proxy.config import Rates
 from host_proxy.logging import Log
+from protocol import collector
 from simulator.appliance import Appliance, Options, running
 
 _UNLIMITED = Rates(client_per_s=1e9, client_burst=1e9, auth_key_per_s=1e9, auth_key_burst=1e9)

@@ -99,7 +99,6 @@ class Enclave:
         loading = asyncio.create_task(asyncio.to_thread(_load_services, self._config))
         secrets = await self._tried_again(self._deployment.open)
         methods_of = await loading
-        log.event("serving", identity_key=secrets.identity_public_key.hex())
         channel = SealedChannel(keys.channel_key, self._clock.monotonic_ms, self._config.limits.channel_key_s)
         attestor = self._attestor(keys, secrets, channel)
         parts = Parts(
@@ -115,6 +114,7 @@ class Enclave:
         methods = await self._tried_again(lambda: methods_of(parts))
         receipts = Receipts(self._config.deployment, secrets, keys.epoch, self._clock)
         self._dispatcher.serve(self._routes(methods, attestor), attestor, channel, receipts)
+        log.event("serving", identity_key=secrets.identity_public_key.hex())
         return channel
 
     async def _tried_again(self, opening: Callable[[], Awaitable[T]]) -> T:

@@ -4,11 +4,11 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 
-from enclave import collector
 from enclave.app import Enclave, build
 from enclave.compose import Hardware, compose
 from enclave.config import Config
 from enclave.server import FrameServer
+from protocol import collector
 
 Listen = Callable[[Callable[[], asyncio.Protocol]], Awaitable[None]]
 

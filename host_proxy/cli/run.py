@@ -49,9 +49,9 @@ def run(
 
 
 async def _run(config: HostConfig, *, as_json: bool) -> None:
-    from host_proxy import collector
     from host_proxy.app import compose, metrics_for, production_ports
     from host_proxy.logging import Log
+    from protocol import collector
 
     metrics = metrics_for(config)
     host = compose(config, production_ports(config, metrics), log=Log(), metrics=metrics)

@@ -1,4 +1,4 @@
-"""Python's garbage collector, after a boot."""
+"""Python's garbage collector, in processes that have come up; the same for enclave and host."""
 
 import gc
 from typing import Final
