@@ -16,11 +16,15 @@ from typing import Any, Final, Protocol
 
 from host_proxy.errors import StoreConflict, StoreFault
 from host_proxy.lanes import Lane
-from protocol.services import Page, RecordKey, StoredRecord, Write
+from protocol.services import SPENT_FOR_MS, SPENT_TABLE, Page, RecordKey, StoredRecord, Write
 
 _APPLICATION_ID: Final = 0x43484E43  # "CHNC" in the file's header: another program's database is refused
 _BUSY_S: Final = 2.0
 _SCHEMA: Final = "host_proxy.schema"
+_FORGET: Final = """
+    DELETE FROM record WHERE rowid IN
+        (SELECT rowid FROM record INDEXED BY spent WHERE name = 'spent' AND version < ? ORDER BY version LIMIT 2)
+"""
 _LIST: Final = "SELECT id FROM record WHERE name = ? AND id > ? ORDER BY id LIMIT ?"
 
 
@@ -110,6 +114,8 @@ class SqliteStore:
                 self._writer.execute("ROLLBACK TO call")
                 self._writer.execute("RELEASE call")
                 return StoreConflict()
+            if write.key.table == SPENT_TABLE:  # two old ones go for one that comes, so the table stops growing
+                self._writer.execute(_FORGET, (write.new_version - SPENT_FOR_MS,))
         self._writer.execute("RELEASE call")
         return None
 

@@ -10,6 +10,9 @@ credentials only let a call reach AWS, where policy looks at the measurement.
 
 `store.put` is all or nothing; `expected_version` 0 means "does not exist". A value is at most `MAX_RECORD_BYTES`.
 `after` is an id, or empty for the first page; a page shorter than `limit` is the last.
+
+Records of `SPENT_TABLE` say that something that expires was used. Nobody asks for one again `SPENT_FOR_MS` after the
+time that its version is; a store may forget it then.
 """
 
 from dataclasses import dataclass
@@ -25,6 +28,8 @@ CREDENTIALS: Final = "credentials"
 RECORD_ID_BYTES: Final = 32
 MAX_VERSION: Final = 2**63 - 1
 CONFLICT_STATUS: Final = 409
+SPENT_TABLE: Final = "spent"
+SPENT_FOR_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)

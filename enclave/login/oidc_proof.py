@@ -16,6 +16,7 @@ from enclave.login.issuers import find_client, normalize_issuer
 from enclave.login.jwks import KeySets
 from enclave.records import Conflict, Records
 from protocol.errors import INVALID_REQUEST
+from protocol.services import SPENT_TABLE
 
 REUSED: Final = "cannot reuse an old ID token"
 
@@ -48,7 +49,7 @@ class OidcProofs:
         return Identity("OIDC", verified.issuer, verified.subject, verified.email)
 
     async def _consume(self, token: VerifiedIdToken) -> None:
-        key = self._records.key("token", token.token_hash)
+        key = self._records.key(SPENT_TABLE, "id-token", token.token_hash)
         try:
             await self._records.save(self._records.change(key, 0, token.expires_s))
         except Conflict:

@@ -50,7 +50,7 @@ async def test_thousand_people_get_a_wallet_each(coded: CodeWorld) -> None:
     assert [result for _, result in done if isinstance(result, Refused)] == []
     assert len({result["signer"]["address"] for _, result in done}) == MANY
     tables = Counter(table for table, _ in coded.world.store.rows)
-    assert tables["account"] == tables["login"] == tables["device"] == tables["token"] == MANY
+    assert tables["account"] == tables["login"] == tables["device"] == tables["spent"] == MANY
     for client, result in done[::100]:
         assert (await client.sign(result["signer"]["address"], bytes(32)))["signature"]
     await coded.world.boot()

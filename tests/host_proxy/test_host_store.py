@@ -15,7 +15,7 @@ import pytest
 from host_proxy.errors import StoreConflict, StoreFault
 from host_proxy.store import SqliteStore
 from protocol import limits
-from protocol.services import Page, RecordKey, StoredRecord, Write
+from protocol.services import SPENT_FOR_MS, SPENT_TABLE, Page, RecordKey, StoredRecord, Write
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,6 +61,18 @@ async def test_ids_of_a_table_are_listed_page_by_page(store: SqliteStore) -> Non
         seen += page
     assert seen == [key(number).id for number in range(1, 8)]
     assert await store.ids(Page("none", b"", 3)) == []
+
+
+async def test_what_was_spent_is_forgotten_when_nobody_asks_for_it_any_more(store: SqliteStore) -> None:
+    first_ms = 10**12
+    for number in range(50):
+        await store.put([write(number, 0, first_ms + number, table=SPENT_TABLE), write(number, 0, first_ms + number)])
+    late_ms = first_ms + 25 + SPENT_FOR_MS
+    for number in range(50, 70):
+        await store.put([write(number, 0, late_ms, table=SPENT_TABLE)])
+    kept = [at.id for at in (key(number, SPENT_TABLE) for number in range(25, 70))]
+    assert await store.ids(Page(SPENT_TABLE, b"", 100)) == kept
+    assert len(await store.ids(Page("wallet", b"", 100))) == 50, "other tables keep what they have"
 
 
 @pytest.mark.parametrize(("expected", "new"), [(0, 1), (1, 3), (3, 4), (4, 5)])
