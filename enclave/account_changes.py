@@ -15,6 +15,7 @@ from enclave.config import Limits
 from enclave.devices import Devices, Login
 from enclave.errors import Refusal
 from enclave.identity import Identity
+from enclave.login.notices import Notice, Notices
 from enclave.records import Change, Conflict
 from protocol import errors, limits
 
@@ -24,11 +25,14 @@ _TRIES: Final = 8
 class AccountChanges:
     """Changes to one account at a time."""
 
-    def __init__(self, accounts: Accounts, devices: Devices, clock: TrustedClock, settings: Limits) -> None:
+    def __init__(
+        self, accounts: Accounts, devices: Devices, clock: TrustedClock, settings: Limits, notices: Notices
+    ) -> None:
         self._accounts = accounts
         self._devices = devices
         self._clock = clock
         self._settings = settings
+        self._notices = notices
 
     def require_fresh(self, login: Login) -> None:
         """LOGIN_NOT_FRESH unless the login is a few minutes old at most."""
@@ -52,9 +56,12 @@ class AccountChanges:
                 raise Refusal(errors.LOGIN_TAKEN)
             pointed = self._accounts.point(slot, account.scope, identity, account.key.id)
             try:
-                return await self._accounts.change(account.key, linked, also=[pointed])
+                changed = await self._accounts.change(account.key, linked, also=[pointed])
             except Conflict:
                 continue
+            if not account.has(identity):
+                await self._notices.tell(changed, Notice.LINKED)
+            return changed
         raise Refusal(errors.BUSY)
 
     async def unlink(self, account: Account, login: Identity) -> Account:
@@ -71,6 +78,7 @@ class AccountChanges:
         changed = await self._closing(account, (login,), unlinked)
         for device in changed.devices:
             await self._devices.end_login(account.scope, device, account.key.id, account.subject(login))
+        await self._notices.tell(account, Notice.UNLINKED)
         return changed
 
     async def remove_devices(self, account: Account, names: Collection[str]) -> Account:
@@ -88,10 +96,14 @@ class AccountChanges:
     async def freeze(self, account: Account) -> Account:
         """From now on nothing is signed. Frozen already: from now on anew, and no longer about to thaw."""
         now_s = self._clock.now_s()
-        return await self._accounts.change(account.key, lambda current: replace(current, freeze=Freeze(now_s)))
+        changed = await self._accounts.change(account.key, lambda current: replace(current, freeze=Freeze(now_s)))
+        await self._notices.tell(changed, Notice.FROZEN)
+        return changed
 
     async def thaw(self, account: Account, login: Login) -> Account:
-        """Set the end of a freeze, a delay from now. LOGIN_NOT_FRESH for a login from before the freeze."""
+        """Set the end of a freeze, a delay from now, once the owner was told. LOGIN_NOT_FRESH for a login from before
+        the freeze; the refusals of `Notices.require_told`.
+        """
 
         def thawing(current: Account) -> Account:
             freeze = current.freeze
@@ -100,6 +112,8 @@ class AccountChanges:
             _require_later(login, freeze)
             return replace(current, freeze=replace(freeze, thaw_s=self._clock.now_s() + self._settings.account_delay_s))
 
+        if thawing(account) is not account:
+            await self._notices.require_told(account, Notice.THAWING)
         return await self._accounts.change(account.key, thawing)
 
     async def delete(self, account: Account, login: Login) -> None:
@@ -118,6 +132,7 @@ class AccountChanges:
             raise Refusal(errors.BUSY) from None
         for device in account.devices:
             await self._devices.end_login(account.scope, device, account.key.id)
+        await self._notices.tell(account, Notice.DELETED)
 
     async def _closing(self, account: Account, logins: Collection[Identity], alter: Alter) -> Account:
         for _ in range(_TRIES):

@@ -16,7 +16,9 @@ from enclave.login.code_budget import CodeBudget
 from enclave.login.commitments import Commitments
 from enclave.login.id_token_mode import IdTokenMode
 from enclave.login.jwks import KeySets
+from enclave.login.mail_limits import MailLimits
 from enclave.login.modes import LoginMode
+from enclave.login.notices import Notices
 from enclave.login.oidc_proof import OidcProofs
 from enclave.login.otp_mode import OtpMode
 from enclave.login.passkey.credentials import Credentials
@@ -51,14 +53,15 @@ async def instrument_methods(parts: Parts) -> Methods:
     sessions = Sessions(config.deployment, parts.secrets, parts.epoch, clock, random)
     wallets = Wallets(config, clock, accounts, nonces)
     commitments = Commitments()
-    client_secrets = ClientSecrets(records)
-    modes = _login_modes(parts, records, commitments, Proven(accounts, devices), client_secrets)
+    client_secrets, mail_limits = ClientSecrets(records), MailLimits(config.limits)
+    modes = _login_modes(parts, records, commitments, Proven(accounts, devices), client_secrets, mail_limits)
     proofs = LoginProofs(modes, commitments, clock.monotonic_ms)
     instrument = IdentityInstrument(config, clock, proofs, accounts, devices, sessions, wallets)
     authorizer = Authorizer(config, clock, devices, sessions)
     session = SessionService(config, clock, authorizer, accounts, devices, sessions, nonces)
     signer = SignerService(authorizer, wallets, parts.second_opinion)
-    changes = AccountChanges(accounts, devices, clock, config.limits)
+    notices = Notices(config, clock, ports.mailer, mail_limits, random)
+    changes = AccountChanges(accounts, devices, clock, config.limits, notices)
     account = AccountService(clock, authorizer, accounts, changes, proofs, nonces)
     signed: Mapping[str, SignedMethod] = {
         **_admin_methods(parts, accounts, nonces, client_secrets),
@@ -80,7 +83,7 @@ async def instrument_methods(parts: Parts) -> Methods:
         "/rpc/Signer/SignTypedData": signer.sign_typed_data,
         "/rpc/Signer/SignTransaction": signer.sign_transaction,
     }
-    return Methods(signed, waas_methods(parts, proofs, accounts, devices, sessions, wallets, records))
+    return Methods(signed, waas_methods(parts, proofs, accounts, changes, devices, sessions, wallets, records))
 
 
 def _admin_methods(
@@ -97,7 +100,12 @@ def _admin_methods(
 
 
 def _login_modes(
-    parts: Parts, records: Records, commitments: Commitments, proven: Proven, secrets: ClientSecrets
+    parts: Parts,
+    records: Records,
+    commitments: Commitments,
+    proven: Proven,
+    secrets: ClientSecrets,
+    mail_limits: MailLimits,
 ) -> Mapping[str, LoginMode]:
     config, ports, clock = parts.config, parts.ports, parts.clock
     random = ports.entropy.random
@@ -107,7 +115,7 @@ def _login_modes(
     codes = CodeLogins(clock, commitments, proven, secrets, TokenEndpoint(ports.egress, providers), proofs)
     budget = CodeBudget(records, config.limits.otp_digit_codes_per_day)
     return {
-        otp_mode.MODE: OtpMode(config.limits, clock, commitments, proven, budget, ports.mailer, random),
+        otp_mode.MODE: OtpMode(config.limits, clock, commitments, proven, budget, ports.mailer, mail_limits, random),
         id_token_mode.MODE: IdTokenMode(clock, commitments, proofs),
         auth_code_mode.MODE: AuthCodeMode(codes),
         auth_code_mode.PKCE_MODE: AuthCodePkceMode(codes, random),

@@ -24,6 +24,7 @@ def waas_methods(
     parts: Parts,
     proofs: LoginProofs,
     accounts: Accounts,
+    changes: AccountChanges,
     devices: Devices,
     sessions: Sessions,
     wallets: Wallets,
@@ -41,7 +42,6 @@ def waas_methods(
 
         config, clock = parts.config, parts.clock
         logins = IntentLogins(clock, proofs, config.limits.otp_s, parts.ports.entropy.random)
-        changes = AccountChanges(accounts, devices, clock, config.limits)
         users = Users(clock, accounts, changes, devices, sessions, WalletRecords(records))
         return WaasService(Callers(config, clock), logins, users, wallets, Sending(parts.ports.relay), clock)
 

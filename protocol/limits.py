@@ -145,6 +145,7 @@ MAX_ID_TOKEN_AGE_S: Final = 600  # OI-06
 MAX_ID_TOKEN_LIFETIME_S: Final = 30 * 86_400  # TI-07; the age bound decides long before
 KEY_SET_TTL_S: Final = 600  # OI-11: a removed key fails after this
 KEY_SET_MAX_STALE_S: Final = 3600  # OI-11: an outage is bridged for this long, then closed
+MAX_NOTICE_S: Final = 5  # a change of an account does not wait longer for the mail about it
 KEY_SET_REFRESH_INTERVAL_S: Final = 60  # OI-10: an unknown `kid` cannot ask more often
 KEY_SET_RETRY_INTERVAL_S: Final = 5  # after a failed refresh
 KMS_DEADLINE_S: Final = 5.0

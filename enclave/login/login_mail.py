@@ -82,18 +82,23 @@ def compose_login_mail(
         "purpose": purpose,
         "fingerprint": fingerprint(auth_key),
     }
-    unique = random(_ID_BYTES).hex()
+    message = new_mail(scope, recipient, subject, now_s, random)
+    message.set_content(_TEXT.format_map(fields | {"intro": f"{scope.email_intro}\n\n" if scope.email_intro else ""}))
+    escaped = {name: escape(value) for name, value in fields.items()}
+    message.add_alternative(_HTML.format_map(escaped | _decoration(scope)), subtype="html")
+    message.set_boundary(random(_ID_BYTES).hex())
+    return message
+
+
+def new_mail(scope: Scope, recipient: str, subject: str, now_s: int, random: Callable[[int], bytes]) -> EmailMessage:
+    """A mail of a scope, without a body yet."""
     message = EmailMessage()
     message["From"] = scope.email_sender
     message["To"] = recipient
     message["Subject"] = subject
     message["Date"] = formatdate(now_s)
-    message["Message-ID"] = f"<{unique}@{message['From'].addresses[0].domain}>"
+    message["Message-ID"] = f"<{random(_ID_BYTES).hex()}@{message['From'].addresses[0].domain}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
-    message.set_content(_TEXT.format_map(fields | {"intro": f"{scope.email_intro}\n\n" if scope.email_intro else ""}))
-    escaped = {name: escape(value) for name, value in fields.items()}
-    message.add_alternative(_HTML.format_map(escaped | _decoration(scope)), subtype="html")
-    message.set_boundary(unique)
     return message
 
 

@@ -36,6 +36,7 @@ class OtpMode:
         proven: Proven,
         budget: CodeBudget,
         mailer: Mailer,
+        mail_limits: MailLimits,
         random: Callable[[int], bytes],
     ) -> None:
         self._settings = settings
@@ -45,7 +46,7 @@ class OtpMode:
         self._budget = budget
         self._mailer = mailer
         self._random = random
-        self._mail_limits = MailLimits(settings)
+        self._mail_limits = mail_limits
 
     def normalize_verifier(self, verifier: str) -> str:
         """A mail address or a signer's text, in the form that `commit` returned."""

@@ -20,6 +20,7 @@ from enclave.errors import Refusal
 from enclave.identity import email_identity
 from enclave.login import otp, otp_mode
 from enclave.login.commitments import CommitmentKey, Commitments
+from enclave.login.mail_limits import MailLimits
 from enclave.login.modes import LoginRequest
 from enclave.login.otp_mode import OtpMode
 from protocol import limits
@@ -152,7 +153,7 @@ def boot(mailer: Any, draw: Any) -> tuple[OtpMode, Commitments]:
     clock, raw, commitments = TrustedClock(FakeClock(), 5000), FakeClock(), Commitments()
     clock.synchronize(clock.monotonic_ms(), raw.wall_ms())
     generous = Limits(mails_per_address=1000, mails_per_scope=1_000_000, mails_total_per_window=1_000_000)
-    parts: Any = (clock, commitments, NobodyProven(), Unlimited(), mailer, draw)
+    parts: Any = (clock, commitments, NobodyProven(), Unlimited(), mailer, MailLimits(generous), draw)
     return OtpMode(generous, *parts), commitments
 
 
