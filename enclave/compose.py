@@ -63,5 +63,6 @@ def compose(config: Config, hardware: Hardware) -> Ports:
         clock=hardware.clock,
         entropy=hardware.entropy,
         relay=parent,
+        guards=parent,
         recipient_public_key=recipient.public_key,
     )

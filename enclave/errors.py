@@ -40,6 +40,10 @@ class RelayError(PortError):
     """The parent did not take an operation, or does not know it (`relay-…`)."""
 
 
+class GuardError(PortError):
+    """No guard has answered, or not in a form that can be read (`guard-…`)."""
+
+
 class StoreConflict(StoreError):
     """A conditional write found another version."""
 

@@ -13,6 +13,7 @@ from enclave.guard.wallet_book import WalletBook
 from enclave.parts import Parts
 from enclave.records import Records
 from enclave.rpc.guard import GuardService
+from enclave.rpc.guard_intents import GuardIntentsService
 from enclave.rpc.guard_review import GuardReviewService
 
 
@@ -36,4 +37,5 @@ async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
     )
     sessions = ReviewSessions(parts.secrets.record_secret, config.deployment, clock.now_s, random)
     review = GuardReviewService(reviews, cosigner, rule_book, sessions)
-    return Methods(signed={}, open={**service.methods(), **review.methods()})
+    intents = GuardIntentsService(key, cosigner, wallets, clock)
+    return Methods(signed={}, open={**service.methods(), **review.methods(), **intents.methods})

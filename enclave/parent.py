@@ -1,4 +1,4 @@
-"""What the enclave asks of the parent instance, over one frame connection: records, credential hints, relaying.
+"""What the enclave asks of the parent instance, over one frame connection: records, credential hints, relaying, guards.
 
 Trust side: enclave. Answers are bounded and checked for form; their content is hostile until a record opens or KMS
 accepts.
@@ -11,9 +11,9 @@ from http import HTTPStatus
 from socket import socket
 from typing import cast
 
-from enclave.errors import EgressError, RelayError, StoreConflict, StoreError
+from enclave.errors import EgressError, GuardError, RelayError, StoreConflict, StoreError
 from enclave.frame_writer import FrameWriter
-from protocol import limits, relaying, services
+from protocol import guarding, limits, relaying, services
 from protocol.addresses import SERVICES_PORT
 from protocol.errors import ProtocolError
 from protocol.frames import FrameConnection, Request, Response
@@ -25,7 +25,7 @@ Dial = Callable[[int], Awaitable[socket]]
 
 
 class ParentServices:
-    """Implements ports `Store` and `Relay`, and `credentials` for the KMS client. Connects at first use, and anew."""
+    """Ports `Store`, `Relay` and `Guards`, and `credentials` for the KMS client. Connects at first use, and anew."""
 
     def __init__(self, dial: Dial) -> None:
         self._dial = dial
@@ -77,6 +77,21 @@ class ParentServices:
     async def status(self, chain_id: int, id_: bytes) -> RelayStatus:
         """Port `Relay.status`."""
         return await self._relay(relaying.RELAY_STATUS, relaying.encode_question(chain_id, id_))
+
+    async def ask(self, guard: bytes, request: bytes) -> tuple[int, bytes]:
+        """Port `Guards.ask`."""
+        body = guarding.encode_guard_request(guard, request)
+        try:
+            response = await self._call(guarding.GUARD_SIGN, body, limits.GUARD_ANSWER_DEADLINE_S)
+        except StoreError:
+            raise GuardError("guard-unreachable") from None
+        if response.status != HTTPStatus.OK:
+            unknown = response.status == HTTPStatus.NOT_FOUND
+            raise GuardError("guard-unknown" if unknown else "guard-unreachable")
+        try:
+            return guarding.decode_guard_answer(response.body)
+        except ProtocolError:
+            raise GuardError("guard-malformed") from None
 
     async def _relay(self, method: str, body: bytes) -> RelayStatus:
         try:

@@ -1,4 +1,4 @@
-"""The whole outside world of the enclave: eight ports. Everything else in this package is pure or composed from these.
+"""The whole outside world of the enclave: nine ports. Everything else in this package is pure or composed from these.
 
 Real adapters are composed by `__main__`; the simulator composes the same `app.build(ports, config)` with its own.
 """
@@ -71,6 +71,14 @@ class Relay(Protocol):
         ...
 
 
+class Guards(Protocol):
+    """Carries requests to guards, and their answers, both as JSON. What comes back is the host's word."""
+
+    async def ask(self, guard: bytes, request: bytes) -> tuple[int, bytes]:
+        """HTTP status and body of the answer of the guard with this address; `enclave.errors.GuardError`."""
+        ...
+
+
 class Egress(Protocol):
     """Bytes to a listed destination. TLS is put on top by the caller, inside the enclave."""
 
@@ -121,7 +129,7 @@ class Entropy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """All eight, as `app.build` takes them."""
+    """All nine, as `app.build` takes them."""
 
     nsm: Nsm
     kms: Kms
@@ -131,5 +139,6 @@ class Ports:
     clock: Clock
     entropy: Entropy
     relay: Relay
+    guards: Guards
     recipient_public_key: bytes
     """SPKI of this boot's recipient key, which published clients find in every attestation document."""

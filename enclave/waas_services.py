@@ -37,13 +37,17 @@ def waas_methods(
         from enclave.sequence.wallet_records import WalletRecords
         from enclave.waas.caller import Callers
         from enclave.waas.logins import IntentLogins
+        from enclave.waas.second_signature import SecondSignature
         from enclave.waas.sending import Sending
+        from enclave.waas.signing import IntentSigning
         from enclave.waas.users import Users
 
         config, clock = parts.config, parts.clock
         logins = IntentLogins(clock, proofs, config.limits.otp_s, parts.ports.entropy.random)
         users = Users(clock, accounts, changes, devices, sessions, WalletRecords(records))
-        return WaasService(Callers(config, clock), logins, users, wallets, Sending(parts.ports.relay), clock)
+        sending = Sending(parts.ports.relay)
+        signing = IntentSigning(wallets, SecondSignature(parts.ports.guards), sending, clock)
+        return WaasService(Callers(config, clock), logins, users, signing, sending)
 
     later = Later(load)
     return {

@@ -13,6 +13,7 @@ from host_proxy.credentials import BotoCredentials, CredentialsProvider
 from host_proxy.egress import EgressProxy
 from host_proxy.egress_policy import EgressPolicy, Resolver, SystemResolver
 from host_proxy.enclave_link import EnclaveLink, WorkerPool
+from host_proxy.guard_links import GuardLinks
 from host_proxy.health import HealthMonitor, Report
 from host_proxy.http import Ingress
 from host_proxy.http_door import Door
@@ -40,6 +41,7 @@ class HostPorts:
     credentials: CredentialsProvider
     store: Store
     relays: WalletRelays = field(default_factory=lambda: WalletRelays({}))
+    guards: GuardLinks = field(default_factory=lambda: GuardLinks({}))
     page_roots: tuple[bytes, ...] = ()
     """Certificates (DER) that the reviewers' page trusts in the place of Amazon's; a stand-in for hardware has one."""
 
@@ -116,6 +118,7 @@ class Host:
         await self._egress.close()
         await self._services.close()
         await self._ports.relays.close()
+        await self._ports.guards.close()
         await self._ports.store.close()
         self._log.event("host.stopped", cut_off=cut_off)
 
@@ -152,7 +155,12 @@ def compose(config: HostConfig, ports: HostPorts, *, log: Log, metrics: Metrics)
         pool=pool,
         health=health,
         services=Services(
-            store=ports.store, credentials=ports.credentials, relays=ports.relays, log=log, metrics=metrics
+            store=ports.store,
+            credentials=ports.credentials,
+            relays=ports.relays,
+            guards=ports.guards,
+            log=log,
+            metrics=metrics,
         ),
         egress=EgressProxy(
             EgressPolicy(config.destinations, ports.resolver), log=log, metrics=metrics, direct=config.direct_ports()
@@ -176,6 +184,7 @@ def production_ports(config: HostConfig, metrics: Metrics) -> HostPorts:
         credentials=BotoCredentials({holder.name: holder.profile for holder in config.holders}),
         store=SqliteStore(Path(config.store), observe_commit=metrics.store_batch.observe),
         relays=WalletRelays({relay.chain_id: node_relay(relay) for relay in config.relays}),
+        guards=GuardLinks({bytes.fromhex(guard.address[2:]): guard.url for guard in config.guards}),
     )
 
 

@@ -7,7 +7,7 @@ Trust side: host. Nothing here is security-relevant for the enclave: it decides 
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -122,6 +122,14 @@ class RelayConfig(_Struct, frozen=True, kw_only=True):
     confirmations: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 12
 
 
+class GuardConfig(_Struct, frozen=True, kw_only=True):
+    """Where a guard answers that signs beside this host's enclave."""
+
+    address: Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{40}\Z")]
+    """The guard's, as the enclave's measured configuration names it."""
+    url: Text
+
+
 class ReviewPage(_Struct, frozen=True, kw_only=True):
     """The page of a guard's reviewers, below `/review/`: which deployment and images it takes for the guard."""
 
@@ -154,6 +162,7 @@ class HostConfig(_Struct, frozen=True, kw_only=True):
     destinations: tuple[Destination, ...] = ()
     holders: tuple[HolderProfile, ...] = ()
     relays: tuple[RelayConfig, ...] = ()
+    guards: tuple[GuardConfig, ...] = ()
     review_page: ReviewPage | None = None
     rates: Rates = Rates()
     trusted_proxies: tuple[Text, ...] = ()
@@ -205,13 +214,21 @@ def validate_config(config: HostConfig) -> None:
         if not _NAME.match(destination.host):
             raise ConfigError("config-destination", destination.host)
         destination.allowed_networks()
-    if len({(d.host, d.port) for d in config.destinations}) != len(config.destinations):
-        raise ConfigError("config-destinations-alike")
-    if len({holder.name for holder in config.holders}) != len(config.holders):
-        raise ConfigError("config-holders-alike")
-    if len({relay.chain_id for relay in config.relays}) != len(config.relays):
-        raise ConfigError("config-relays-alike")
+    _validate_unlike(config)
     config.proxies()
+
+
+def _validate_unlike(config: HostConfig) -> None:
+    """No two entries of a list are for the same thing."""
+    lists: dict[str, list[Any]] = {
+        "destinations": [(destination.host, destination.port) for destination in config.destinations],
+        "holders": [holder.name for holder in config.holders],
+        "relays": [relay.chain_id for relay in config.relays],
+        "guards": [guard.address.lower() for guard in config.guards],
+    }
+    for name, entries in lists.items():
+        if len(set(entries)) != len(entries):
+            raise ConfigError(f"config-{name}-alike")
 
 
 def parse_listen(text: str) -> HostPort:

@@ -64,5 +64,9 @@ class RelayFault(HostError):
     """An operation was not taken, or somebody who is asked for it cannot be reached (`relay-…`)."""
 
 
+class GuardFault(HostError):
+    """A guard is not configured, or does not answer (`guard-…`)."""
+
+
 class ConfigError(HostError):
     """The host's configuration file is refused (`config-…`); the detail names the field."""

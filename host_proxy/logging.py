@@ -33,6 +33,7 @@ EVENTS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
     "egress.refused": ("warning", frozenset({"destination", "code"})),
     "services.closed": ("warning", frozenset({"code"})),
     "store.fault": ("error", frozenset({"code"})),
+    "guard.fault": ("warning", frozenset({"code"})),
     "relay.fault": ("warning", frozenset({"code"})),
     "credentials.fault": ("error", frozenset({"holder", "code"})),
     "fault": ("critical", frozenset({"where", "kind", "line"})),

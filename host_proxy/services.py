@@ -1,5 +1,5 @@
-"""The frame server on `SERVICES_PORT`: the enclave's store, its credential hints, and what it has relayed
-(protocol.services, protocol.relaying).
+"""The frame server on `SERVICES_PORT`: the enclave's store, its credential hints, what it has relayed, and what it asks
+guards (protocol.services, protocol.relaying, protocol.guarding).
 
 Trust side: host; the peer is the enclave, or whoever holds the port in its name, so every call is parsed strictly and
 bounded. Failures are answered as a status without a body; what happened is in the host's log under a stable code.
@@ -9,14 +9,16 @@ import asyncio
 from http import HTTPStatus
 
 from host_proxy.credentials import CredentialsProvider
-from host_proxy.errors import CredentialsFault, RelayFault, StoreConflict, StoreFault
+from host_proxy.errors import CredentialsFault, GuardFault, RelayFault, StoreConflict, StoreFault
 from host_proxy.framing import FrameProtocol
+from host_proxy.guard_links import UNKNOWN as UNKNOWN_GUARD
+from host_proxy.guard_links import GuardLinks
 from host_proxy.logging import Log
 from host_proxy.metrics import Metrics
 from host_proxy.relay.wallet_relay import UNKNOWN, WalletRelays
 from host_proxy.store import Store
 from host_proxy.transport import Listener
-from protocol import limits, relaying, services
+from protocol import guarding, limits, relaying, services
 from protocol.addresses import SERVICES_PORT, Address
 from protocol.errors import ProtocolError
 from protocol.frames import Request, Response
@@ -35,9 +37,11 @@ class Services:
         log: Log,
         metrics: Metrics,
         relays: WalletRelays | None = None,
+        guards: GuardLinks | None = None,
     ) -> None:
         self._store = store
         self._relays = relays or WalletRelays({})
+        self._guards = guards or GuardLinks({})
         self._credentials = credentials
         self._log = log
         self._metrics = metrics
@@ -80,6 +84,9 @@ class Services:
         except RelayFault as fault:
             self._log.event("relay.fault", code=fault.code)
             return _RELAY_STATUSES.get(fault.code, HTTPStatus.BAD_GATEWAY), b""
+        except GuardFault as fault:
+            self._log.event("guard.fault", code=fault.code)
+            return HTTPStatus.NOT_FOUND if fault.code == UNKNOWN_GUARD else HTTPStatus.BAD_GATEWAY, b""
         except Exception as error:  # noqa: BLE001  one generic answer, and the service lives (DO-07)
             self._metrics.faults.inc()
             self._log.fault("services", error)
@@ -106,6 +113,9 @@ class Services:
             case relaying.RELAY_STATUS:
                 found = await self._relays.status(*relaying.decode_question(request.body))
                 return HTTPStatus.OK, relaying.encode_status(found)
+            case guarding.GUARD_SIGN:
+                status, answer = await self._guards.ask(*guarding.decode_guard_request(request.body))
+                return HTTPStatus.OK, guarding.encode_guard_answer(status, answer)
         return HTTPStatus.NOT_FOUND, b""
 
 

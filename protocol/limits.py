@@ -196,4 +196,7 @@ MAX_RELAY_OPEN: Final = 256  # operations of one gas account that are not final;
 MAX_RELAY_ANSWER_BYTES: Final = 4096 * KIB  # a receipt with its logs
 RELAY_DEADLINE_S: Final = 10.0  # one exchange with a node, a signer or a relayer
 RELAY_ANSWER_DEADLINE_S: Final = 20.0  # the host's answer to the enclave; it asks a node several times
+MAX_GUARD_ANSWER_BYTES: Final = 16 * KIB  # a signature, or a refusal
+GUARD_DEADLINE_S: Final = 10.0  # the exchange of an instrument's host with a guard's
+GUARD_ANSWER_DEADLINE_S: Final = 12.0  # the host's answer to the enclave that asks
 MAX_LAUNCHER_OUTPUT_BYTES: Final = 256 * KIB

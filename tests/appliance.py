@@ -1,4 +1,4 @@
-"""A whole enclave in one process for the tests: real composition over small stand-ins for the eight ports.
+"""A whole enclave in one process for the tests: real composition over small stand-ins for the nine ports.
 
 Only the ports are fake. Everything that judges, seals and signs is what ships; `Client` signs requests as devices do.
 """
@@ -29,7 +29,7 @@ from attestation.channel import InnerRequest
 from enclave.app import Enclave, build
 from enclave.boot import synchronize
 from enclave.config import Config, Holder, parse_config
-from enclave.errors import EgressError, KmsError, MailError, RelayError, StoreConflict, StoreError
+from enclave.errors import EgressError, GuardError, KmsError, MailError, RelayError, StoreConflict, StoreError
 from enclave.phases import Phase
 from enclave.ports import DataKey, Ports
 from enclave.secret import Secret
@@ -219,6 +219,13 @@ class NoRelay:
         raise RelayError("relay-unknown")
 
 
+class NoGuards:
+    """A parent that knows no guard."""
+
+    async def ask(self, guard: bytes, request: bytes) -> tuple[int, bytes]:
+        raise GuardError("guard-unknown")
+
+
 class World:
     """What outlives a boot: holders, store, mailbox, hardware; and the enclave of the current boot."""
 
@@ -228,6 +235,7 @@ class World:
         self.store, self.kms, self.mailer = MemoryStore(), FakeKms(), MemoryMailer()
         self.egress: Any = ClosedEgress()
         self.relay: Any = NoRelay()
+        self.guards: Any = NoGuards()
         self.config = config(**changes)
         self.nsm = self.new_nsm()
         self.enclave: Enclave = self.build()
@@ -246,6 +254,7 @@ class World:
             clock=self.clock,
             entropy=self.entropy,
             relay=self.relay,
+            guards=self.guards,
             recipient_public_key=b"recipient",
         )
 

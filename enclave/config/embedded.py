@@ -31,10 +31,8 @@ class EmbeddedWallets(Measured, frozen=True, kw_only=True):
 
 
 def validate_embedded(embedded: EmbeddedWallets, wallet: WalletTemplate | None, scope: str) -> None:
-    """`BootError("config-embedded")` unless the scope's wallets can be made without keys that a client brings, and
-    sign without a guard, whom this wire cannot ask yet.
-    """
-    if wallet is None or wallet.guard is not None:
+    """`BootError("config-embedded")` unless the scope's wallets can be made without keys that a client brings."""
+    if wallet is None:
         raise BootError("config-embedded", scope)
     if any(entry.key in ("device", "own") for entry in wallet.recovery):
         raise BootError("config-embedded", scope)

@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from evm.address import Address, parse_address
 from evm.authorization import MAX_CHAIN_ID
-from evm.effects import Effect, Tokens, effects_of_attestation, effects_of_payload
+from evm.effects import Effect, Tokens, effects_of_attestation, effects_of_payload, effects_of_typed_data
 from evm.errors import EvmError
 from evm.fields import hex_bytes, hex_word, items, members
 from evm.keccak import keccak256
 from evm.signature import parse_signature
+from evm.typed_data import TypedData
 from evm.wallet.attestation import Attestation, attestation_from_json
 from evm.wallet.operation_hash import WALLET_DOMAIN, operation_hash
 from evm.wallet.payload import (
@@ -45,6 +46,7 @@ class SignRequest:
     """What the guard is asked to sign. `cosigners` are the accounts whose signatures over it have been verified.
 
     Signatures of contracts and modules are not counted: what they mean is known to a chain, which is not asked here.
+    `document` is the typed document that a message is, where it was given.
     """
 
     wallet: Address
@@ -52,9 +54,12 @@ class SignRequest:
     what: Payload | Attestation
     digest: bytes
     cosigners: tuple[Address, ...]
+    document: TypedData | None = None
 
     def effects(self, tokens: Tokens) -> tuple[Effect, ...]:
         """What the signature is for."""
+        if self.document is not None:
+            return effects_of_typed_data(self.document, self.wallet, tokens)
         if isinstance(self.what, Attestation):
             return effects_of_attestation(self.what, self.wallet, tokens)
         return effects_of_payload(self.what, self.wallet, self.chain_id, tokens)

@@ -4,6 +4,7 @@ A wallet's address is made of the hash of its first configuration, so anybody ma
 guard itself has signed the update to their hash: that is written down before the signature is made.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -57,15 +58,24 @@ class WalletBook:
             raise Refusal(guard_errors.VALIDATION_FAILED, "guard:configuration")
         made_of_it = context.wallet_address(configuration.image_hash)
         address = wallet or made_of_it
+        later = None if address == made_of_it else configuration.image_hash
+        return address, await self._add(address, signers - {guard}, later)
+
+    async def register_child(self, wallet: Address, signers: Iterable[Address]) -> None:
+        """A wallet of the second generation, whose parent the caller has verified, and who signs beside the guard."""
+        await self._add(wallet, frozenset(signers), None)
+
+    async def _add(self, wallet: Address, signers: frozenset[Address], later: bytes | None) -> KnownWallet:
+        """More signers of a wallet. `later`: the image hash of a configuration that has to be an approved one."""
         for _ in range(_TRIES):
-            known = await self.find(address) or KnownWallet(0, frozenset())
-            if address != made_of_it and configuration.image_hash not in known.approved:
+            known = await self.find(wallet) or KnownWallet(0, frozenset())
+            if later is not None and later not in known.approved:
                 raise Refusal(guard_errors.VALIDATION_FAILED, "guard:configuration")
-            added = replace(known, signers=known.signers | (signers - {guard}))
+            added = replace(known, signers=known.signers | signers)
             if len(added.signers) > MAX_WALLET_SIGNERS:
                 raise Refusal(guard_errors.VALIDATION_FAILED, "guard:configuration")
-            if added == known or await self._saved(address, added):
-                return address, added
+            if added == known or await self._saved(wallet, added):
+                return added
         raise Refusal(errors.BUSY)
 
     async def approve(self, wallet: Address, image_hash: bytes) -> None:

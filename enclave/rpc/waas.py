@@ -6,16 +6,13 @@ once; what is shown, judged and signed for it is one value (`evm.intents.signabl
 
 from typing import Any
 
-from enclave.clock import TrustedClock
 from enclave.errors import Refusal
 from enclave.rpc.envelope import Call, parse_object, require_json_post
-from enclave.rpc.wallet_call import bounded, wallet_rules
-from enclave.sequence.signing import Prepared
-from enclave.waas.caller import Caller, Callers, Order, device_of, intent_rules
+from enclave.waas.caller import Caller, Callers, device_of, intent_rules
 from enclave.waas.logins import IntentLogins
 from enclave.waas.sending import Sending
+from enclave.waas.signing import IntentSigning
 from enclave.waas.users import User, Users, account_json, session_json
-from enclave.wallets import Wallets
 from evm.intents.account_data import (
     CloseSession,
     FederateAccount,
@@ -26,8 +23,6 @@ from evm.intents.account_data import (
 )
 from evm.intents.errors import IntentError
 from evm.intents.names import validate_wallet
-from evm.intents.signable import Signing, parse_personal_message, proof_text, signable
-from evm.intents.user_wallet import WalletV3
 from evm.intents.wallet_data import (
     FeeOptions,
     GetTransactionReceipt,
@@ -47,17 +42,14 @@ class WaasService:
         callers: Callers,
         logins: IntentLogins,
         users: Users,
-        wallets: Wallets,
+        signing: IntentSigning,
         sending: Sending,
-        clock: TrustedClock,
     ) -> None:
         self._callers = callers
         self._logins = logins
         self._users = users
-        self._wallets = wallets
+        self._signing = signing
         self._sending = sending
-        self._clock = clock
-        self._order = Order(clock)
 
     async def register_session(self, call: Call) -> dict[str, Any]:
         """`{intent, friendlyName}` -> `{session, response}`: a login ends, and a session begins."""
@@ -107,7 +99,7 @@ class WaasService:
         session = caller.intent.session.text
         match caller.intent.data:
             case SignMessage() | SignTypedData() | SessionAuthProof() | SendTransaction() as data:
-                return await self._signing(caller, user, data)
+                return await self._signing.answer(caller, user, data)
             case GetTransactionReceipt(chain_id=chain_id, meta_hash=meta_hash):
                 return await self._sending.receipt(chain_id, meta_hash, caller.request)
             case FeeOptions():  # the tenant's relay pays
@@ -124,29 +116,6 @@ class WaasService:
                 accounts = [account_json(login) for login in user.account.logins]
                 return "accountList", {"accounts": accounts, "currentAccountId": user.identity.text}
         raise Refusal(errors.ENDPOINT_ERROR, "intent is not served")
-
-    async def _signing(
-        self, caller: Caller, user: User, data: SignMessage | SignTypedData | SessionAuthProof | SendTransaction
-    ) -> tuple[str, Any]:
-        match data:
-            case SignMessage():
-                with intent_rules():
-                    message = parse_personal_message(data.message)
-                signature = await self._sign(caller, user, data)
-                return "signedMessage", {"signature": signature, "message": "0x" + message.data.hex()}
-            case SignTypedData():
-                encoded = "0x" + data.document.digest.hex()
-                signature = await self._sign(caller, user, data)
-                return "signedTypedData", {"signature": signature, "encodedTypedData": encoded}
-            case SessionAuthProof():
-                session = caller.intent.session.text
-                text = "0x" + proof_text(data, session).encode().hex()
-                facts = {"sessionId": session, "network": str(data.chain_id), "wallet": user.address}
-                signature = await self._sign(caller, user, data)
-                return "sessionAuthProof", facts | {"message": text, "signature": signature}
-            case SendTransaction():
-                prepared, signed = await self._signed(caller, user, data)
-                return await self._sending.send(prepared, signed, caller.request)
 
     async def _account_change(
         self, caller: Caller, user: User, data: FederateAccount | RemoveAccount
@@ -175,26 +144,3 @@ class WaasService:
         answer = {"sessionId": data.session.text, "identityType": data.identity_type.value}
         challenge = {"challenge": begun.challenge} if begun.challenge else {}
         return {"code": "authInitiated", "data": answer | {"expiresIn": begun.expires_in_s} | challenge}
-
-    async def _sign(self, caller: Caller, user: User, data: Signing) -> str:
-        """The wallet's signature, good also before the wallet is deployed (ERC-6492)."""
-        _, answer = await self._signed(caller, user, data)
-        return str(answer.get("erc6492", answer["partial"]))
-
-    async def _signed(self, caller: Caller, user: User, data: Signing) -> tuple[Prepared, dict[str, Any]]:
-        """The operation that the intent means, and the wallet's signature in its forms."""
-        with intent_rules():
-            found = signable(data, WalletV3(user.wallet.address), caller.intent.session.text, self._clock.now_s())
-        if found.operation is None or found.chain_id not in {chain.id for chain in caller.tenant.chains}:
-            raise Refusal(errors.ENDPOINT_ERROR, IntentError("intent-chain").cause)
-        bounded(found.understood)
-        with wallet_rules():
-            prepared = Prepared(user.wallet, found.operation, ())
-        signature = await self._wallets.sign(
-            user.session, user.login, found.digest, right="sign_payload", nonce=self._order.next()
-        )
-        with wallet_rules():
-            answer = prepared.signed(signature)
-        if not answer["complete"]:
-            raise Refusal(errors.RIGHT_NOT_GRANTED)
-        return prepared, answer

@@ -1,10 +1,10 @@
 """Who sent an intent: the tenant by its access key, the session key by its signature, each intent once."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from enclave import curve
 from enclave.auth_key import P256, SECP256K1, Key
@@ -49,8 +49,13 @@ class Caller:
     intent: VerifiedIntent
     key: Key
     public_key: bytes
-    request: object
-    """The intent's data as they came, which answers give back."""
+    envelope: Mapping[str, Any]
+    """The intent as it came, which is shown to a guard."""
+
+    @property
+    def request(self) -> object:
+        """The intent's data as they came, which answers give back."""
+        return self.envelope["data"]
 
 
 class Callers:
@@ -88,7 +93,8 @@ class Callers:
                 raise Refusal(errors.SEALED_LOGIN_REQUIRED)
             self._take(intent)
             key, public_key = _key(intent)
-        return Caller(scope, tenant, origin, intent, key, public_key, _data(body["intent"])), body
+        envelope: dict[str, Any] = body["intent"]
+        return Caller(scope, tenant, origin, intent, key, public_key, envelope), body
 
     def _take(self, intent: VerifiedIntent) -> None:
         if intent.name in _READ_ONLY:
@@ -101,10 +107,6 @@ class Callers:
         if len(self._used) >= limits.MAX_INTENTS_REMEMBERED:
             raise Refusal(errors.BUSY)
         self._used[intent.replay_id] = max(intent.forget_at_s, next(reversed(self._used.values()), 0))
-
-
-def _data(intent: object) -> object:
-    return intent["data"] if isinstance(intent, dict) else None
 
 
 @contextmanager

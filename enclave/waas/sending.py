@@ -8,7 +8,6 @@ from typing import Any
 
 from enclave.errors import Refusal, RelayError
 from enclave.ports import Relay
-from enclave.sequence.signing import Prepared
 from enclave.sequence.wallet_records import SmartWallet
 from evm.wallet.context import GUEST_MODULE
 from evm.wallet.deploy import execute_call, first_transaction
@@ -40,16 +39,15 @@ class Sending:
     def __init__(self, relay: Relay) -> None:
         self._relay = relay
 
-    async def send(self, prepared: Prepared, answer: dict[str, Any], request: object) -> tuple[str, dict[str, Any]]:
+    async def send(self, whole: Relayed, request: object) -> tuple[str, dict[str, Any]]:
         """Code and data of the answer to `sendTransaction`."""
-        operation = prepared.operation
         try:
-            status = await self._relay.send(relayed(prepared.wallet, operation, answer))
+            status = await self._relay.send(whole)
         except RelayError as error:
             if error.code == "relay-would-revert":
                 return "transactionFailed", {"error": error.code, "request": request, "simulations": []}
             raise Refusal(errors.ENDPOINT_ERROR, error.code) from None
-        return _answer(operation.digest, status, request)
+        return _answer(whole.id, status, request)
 
     async def receipt(self, chain_id: int, digest: bytes, request: object) -> tuple[str, dict[str, Any]]:
         """Code and data of the answer to `getTransactionReceipt`; without a hash while it is on its way."""

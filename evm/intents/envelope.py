@@ -50,6 +50,7 @@ class VerifiedIntent:
     data: IntentData
     session: SessionKey
     hash: bytes
+    issued_at_s: int
     forget_at_s: int
     signed_hash: bytes
     signature: str
@@ -90,6 +91,7 @@ def verify_intent(
         data=intent.data,
         session=session,
         hash=intent.hashes[0],
+        issued_at_s=intent.issued_at_s,
         forget_at_s=intent.expires_at_s + DRIFT_S + 1,
         signed_hash=signed_hash,
         signature=signature,

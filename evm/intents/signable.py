@@ -4,7 +4,7 @@ A message is signed as a personal message, whatever its bytes are, so it can be 
 operation of another account. Bytes that carry the prefix of one already are that message, if the length in it is right.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from evm.address import Address, checksum
@@ -20,6 +20,7 @@ from evm.wallet.erc1271 import personal_preimage, typed_data_preimage
 from evm.wallet.legacy.digests import approval_digest
 from evm.wallet.legacy.embedded import adopted_configuration
 from evm.wallet.operation_hash import Operation
+from evm.wallet.payload import ConfigUpdatePayload, MessagePayload, Payload
 from protocol import limits
 
 _PREFIX: Final = b"\x19Ethereum Signed Message:\n"
@@ -32,7 +33,8 @@ Signing: TypeAlias = SendTransaction | SignMessage | SignTypedData | SessionAuth
 class Signable:
     """What is signed for an intent. `digest` is for the key; `own_digest` is the name of a bundle in receipts.
 
-    `operation` is the same for those who assemble signatures of the third generation; None for the second.
+    `payload` says what it does, in the third generation's words for both; a message that is a typed document comes with
+    it. `operation` is for those who assemble signatures of the third generation; None for the second.
     """
 
     wallet: Address
@@ -40,16 +42,20 @@ class Signable:
     digest: bytes
     own_digest: bytes
     understood: dict[str, Any]
+    payload: Payload
     operation: Operation | None = None
+    document: TypedData | None = None
 
 
-def signable(intent: Signing, wallet: UserWallet, session_id: str, now_s: int) -> Signable:
-    """What the intent makes the user's wallet sign; `intent-wallet` unless it is that wallet which it names."""
+def signable(intent: Signing, wallet: UserWallet, session_id: str, issued_at_s: int) -> Signable:
+    """What the intent makes the user's wallet sign; `intent-wallet` unless it is that wallet which it names.
+
+    Nothing but the intent, its session and its time go in, so whoever verified the same intent gets the same digest.
+    """
     require(intent.wallet == wallet.address, "intent-wallet")
     match intent:
         case SendTransaction():
-            bundle = bundle_of(intent)
-            return _bundle(bundle, wallet)
+            return _bundle(bundle_of(intent), wallet)
         case SignMessage():
             return _message(intent.chain_id, wallet, parse_personal_message(intent.message))
         case SessionAuthProof():
@@ -58,7 +64,7 @@ def signable(intent: Signing, wallet: UserWallet, session_id: str, now_s: int) -
         case SignTypedData():
             return _document(intent.chain_id, wallet, intent.document)
         case AdoptChildWallet():
-            return _adoption(intent, wallet, now_s)
+            return _adoption(intent, wallet, issued_at_s)
 
 
 def parse_personal_message(data: bytes) -> PersonalMessage:
@@ -82,6 +88,9 @@ def proof_text(intent: SessionAuthProof, session_id: str) -> str:
 
 
 def _bundle(bundle: Bundle, wallet: UserWallet) -> Signable:
+    """Calls; none of them is one by which a wallet changes who acts for it (ADR 42)."""
+    own = (wallet.address, wallet.parent) if isinstance(wallet, ChildWalletV2) else (wallet.address,)
+    require(not any(call.to in own and call.data for call in bundle.calls), "intent-call-self")
     calls = [understand(call.to, call.value, call.data) for call in bundle.calls]
     understood = {
         "kind": "calls",
@@ -91,14 +100,7 @@ def _bundle(bundle: Bundle, wallet: UserWallet) -> Signable:
     }
     if isinstance(wallet, WalletV3):
         return _of_operation(bundle.operation, understood)
-    own = bundle.legacy_digest
-    return Signable(
-        wallet.address,
-        bundle.chain_id,
-        wallet.digest(bundle.chain_id, own),
-        wallet.own_digest(bundle.chain_id, own),
-        understood,
-    )
+    return _of_child(wallet, bundle.chain_id, bundle.legacy_digest, understood, bundle.operation.payload)
 
 
 def _message(chain_id: int, wallet: UserWallet, message: PersonalMessage) -> Signable:
@@ -107,29 +109,35 @@ def _message(chain_id: int, wallet: UserWallet, message: PersonalMessage) -> Sig
 
 def _document(chain_id: int, wallet: UserWallet, document: TypedData) -> Signable:
     require(document.chain_id in (None, chain_id), "intent-typed-data-chain")
-    return _preimage(chain_id, wallet, typed_data_preimage(document), document.understood())
+    found = _preimage(chain_id, wallet, typed_data_preimage(document), document.understood())
+    return replace(found, document=document)
 
 
 def _preimage(chain_id: int, wallet: UserWallet, preimage: bytes, understood: dict[str, Any]) -> Signable:
     understood = {**understood, "words": [*understood["words"], f"By the wallet on chain {chain_id}"]}
     if isinstance(wallet, WalletV3):
         return _of_operation(wallet.message(chain_id, preimage), understood)
-    hashed = keccak256(preimage)
-    digest, own = wallet.digest(chain_id, hashed), wallet.own_digest(chain_id, hashed)
-    return Signable(wallet.address, chain_id, digest, own, understood)
+    return _of_child(wallet, chain_id, keccak256(preimage), understood, MessagePayload(preimage))
 
 
 def _of_operation(operation: Operation, understood: dict[str, Any]) -> Signable:
     digest = operation.digest
-    return Signable(operation.wallet, operation.chain_id, digest, digest, understood, operation)
+    return Signable(operation.wallet, operation.chain_id, digest, digest, understood, operation.payload, operation)
 
 
-def _adoption(intent: AdoptChildWallet, wallet: UserWallet, now_s: int) -> Signable:
+def _of_child(
+    wallet: ChildWalletV2, chain_id: int, digest: bytes, understood: dict[str, Any], payload: Payload
+) -> Signable:
+    signed, own = wallet.digest(chain_id, digest), wallet.own_digest(chain_id, digest)
+    return Signable(wallet.address, chain_id, signed, own, understood, payload)
+
+
+def _adoption(intent: AdoptChildWallet, wallet: UserWallet, issued_at_s: int) -> Signable:
     """The approval of a next configuration: by its nature it holds on every chain, so it is signed for chain 0."""
     if not isinstance(wallet, ChildWalletV2):
         raise IntentError("intent-adopt-generation")
     require(intent.adopter not in (wallet.address, wallet.parent), "intent-adopter")
-    approval = approval_digest(adopted_configuration(wallet.parent, intent.adopter, now_s).image_hash)
+    image_hash = adopted_configuration(wallet.parent, intent.adopter, issued_at_s).image_hash
     words = f"Hand full control of the wallet to {checksum(intent.adopter)} as well, on every chain"
     understood = {"kind": "adoption", "adopter": checksum(intent.adopter), "words": [words]}
-    return Signable(wallet.address, 0, wallet.digest(0, approval), wallet.own_digest(0, approval), understood)
+    return _of_child(wallet, 0, approval_digest(image_hash), understood, ConfigUpdatePayload(image_hash))

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import httpx
 
+from host_proxy.bounded_post import AnswerTooLarge, bounded_post
 from host_proxy.errors import RelayFault
 from protocol import canonical_json, limits
 from protocol.errors import ProtocolError
@@ -23,28 +24,20 @@ class RpcRefusal(RelayFault):
         self.reason = reason[: limits.MAX_LOG_FIELD_CHARS]
 
 
-async def post(http: httpx.AsyncClient, url: str, body: Any, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+async def post(http: httpx.AsyncClient, url: str, value: Any, headers: dict[str, str] | None = None) -> tuple[int, Any]:
     """Status and JSON of an answer; `relay-unreachable` or `relay-answer`. Redirects are not followed."""
-    text, headers = json.dumps(body), {**_HEADERS, **(headers or {})}
+    body, headers = json.dumps(value).encode(), {**_HEADERS, **(headers or {})}
     try:
         async with asyncio.timeout(limits.RELAY_DEADLINE_S):
-            data, status = await _exchange(http, url, text, headers)
+            status, data = await bounded_post(http, url, body, headers, most=limits.MAX_RELAY_ANSWER_BYTES)
+    except AnswerTooLarge:
+        raise RelayFault("relay-answer", "too large") from None
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         raise RelayFault("relay-unreachable", type(error).__name__) from None
     try:
         return status, canonical_json.parse(data, max_bytes=limits.MAX_RELAY_ANSWER_BYTES)
     except ProtocolError:
         raise RelayFault("relay-answer", "not JSON") from None
-
-
-async def _exchange(http: httpx.AsyncClient, url: str, text: str, headers: dict[str, str]) -> tuple[bytes, int]:
-    data = bytearray()
-    async with http.stream("POST", url, content=text, headers=headers) as answer:
-        async for part in answer.aiter_bytes():
-            data += part
-            if len(data) > limits.MAX_RELAY_ANSWER_BYTES:
-                raise RelayFault("relay-answer", "too large")
-    return bytes(data), answer.status_code
 
 
 class JsonRpc:

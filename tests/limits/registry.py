@@ -37,6 +37,7 @@ RELAY: Final = "tests/relay/test_relay_node.py"
 WAAS: Final = "tests/waas/test_waas_service.py"
 RELAY_FRAMES: Final = "tests/relay/test_relay_frames.py"
 RELAY_RPC: Final = "tests/relay/test_relay_rpc.py"
+GUARD_FRAMES: Final = "tests/waas/test_waas_guard_frames.py"
 
 REQUESTS: Final = "tests/limits/test_limits_requests.py"
 STATE: Final = "tests/limits/test_limits_state.py"
@@ -162,6 +163,9 @@ COVERED: Final[dict[str, str | tuple[str, str]]] = {
     "MAX_RELAY_OPEN": f"{RELAY}::test_number_of_open_operations_is_bounded",
     "MAX_RELAY_ANSWER_BYTES": f"{RELAY_RPC}::test_answer_is_bounded",
     "RELAY_ANSWER_DEADLINE_S": f"{RELAY_FRAMES}::test_host_that_does_not_answer_is_unreachable_after_the_deadline",
+    "MAX_GUARD_ANSWER_BYTES": f"{GUARD_FRAMES}::test_answer_at_the_cap_passes_and_one_byte_more_is_refused",
+    "GUARD_DEADLINE_S": f"{GUARD_FRAMES}::test_guard_that_does_not_answer_is_unreachable_after_the_deadline",
+    "GUARD_ANSWER_DEADLINE_S": f"{GUARD_FRAMES}::test_host_that_does_not_answer_is_unreachable_after_the_deadline",
     "RELAY_DEADLINE_S": f"{RELAY_RPC}::test_exchange_ends_at_its_deadline",
     "MAX_LAUNCHER_OUTPUT_BYTES": (
         f"{SUPERVISION}::test_output_at_the_cap_passes",
