@@ -2,6 +2,7 @@
 
 import os
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -26,3 +27,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def seed() -> int:
     """The seed of this run; repeat a run by setting the variable that the summary names."""
     return int(os.environ[SEED_VARIABLE])
+
+
+@pytest.fixture(scope="session")
+def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the simulated hardware keeps its certificates: made once, for all appliances of a process."""
+    return tmp_path_factory.mktemp("pki")

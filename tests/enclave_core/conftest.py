@@ -8,11 +8,6 @@ import pytest
 from tests.appliance import World
 
 
-@pytest.fixture(scope="session")
-def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
-
-
 @pytest.fixture
 async def world(pki_folder: Path) -> AsyncIterator[World]:
     made = World(pki_folder)

@@ -26,11 +26,6 @@ from tests.enclave_login.code_flow import (
 )
 
 
-@pytest.fixture(scope="session")
-def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
-
-
 @pytest.fixture
 async def coded(pki_folder: Path) -> AsyncIterator[CodeWorld]:
     async with code_world(pki_folder) as made:

@@ -15,11 +15,6 @@ from tests.enclave_login.test_auth_code import team_login
 CANARY = "canary-of-a-client-secret"
 
 
-@pytest.fixture(scope="session")
-def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
-
-
 @pytest.fixture
 def administrator() -> Administrator:
     return Administrator()

@@ -39,11 +39,6 @@ from tests.appliance import (
 EMAIL = "victim@example.com"
 
 
-@pytest.fixture(scope="session")
-def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
-
-
 class HostedMailer(MemoryMailer):
     """The mail server behind a host that may keep a mail from arriving, and act meanwhile."""
 

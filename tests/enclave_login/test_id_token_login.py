@@ -14,11 +14,6 @@ from tests.appliance import ISSUER, OTHER_SCOPE, SCOPE, Client, Refused
 from tests.enclave_login.code_flow import PUBLIC, CodeWorld, code_world
 
 
-@pytest.fixture(scope="session")
-def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
-
-
 @pytest.fixture
 async def coded(pki_folder: Path) -> AsyncIterator[CodeWorld]:
     async with code_world(pki_folder) as made:

@@ -28,11 +28,6 @@ EMAIL = "user@example.com"
 GENEROUS = {"mails_per_address": 1000, "mails_per_scope": 1_000_000, "mails_total_per_window": 1_000_000}
 
 
-@pytest.fixture(scope="session")
-def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
-
-
 @pytest.fixture
 async def world(pki_folder: Path) -> AsyncIterator[World]:
     made = World(pki_folder, limits=GENEROUS | {"otp_digit_codes_per_day": 4, "otp_s": 60})

@@ -18,11 +18,6 @@ pytestmark = pytest.mark.timeout(600)  # ten seconds each on an idle machine
 MANY, AT_ONCE = 1000, 250  # one connection of the host carries 256 requests
 
 
-@pytest.fixture(scope="session")
-def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
-
-
 @pytest.fixture
 async def coded(pki_folder: Path) -> AsyncIterator[CodeWorld]:
     async with code_world(pki_folder) as made:

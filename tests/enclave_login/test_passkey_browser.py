@@ -14,11 +14,6 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium o
 USER = {"id": "dXNlcg", "name": "ada@example.com", "displayName": "Ada"}
 
 
-@pytest.fixture(scope="session")
-def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
-
-
 def creation(verifier: str, algorithm: int) -> dict[str, Any]:
     selection = {"userVerification": "required", "residentKey": "required"}
     return {

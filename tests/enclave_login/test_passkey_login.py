@@ -26,11 +26,6 @@ RP_ID = "wallet.example.test"
 FAILED = 7002
 
 
-@pytest.fixture(scope="session")
-def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
-
-
 @pytest.fixture
 async def world(pki_folder: Path) -> AsyncIterator[World]:
     scopes = [scope | {"passkey_rp_id": RP_ID} for scope in config_json()["scopes"]]

@@ -14,11 +14,6 @@ from tests.enclave_login.code_flow import PUBLIC, TEAM, CodeWorld, code_world
 REQUIRED = ("SealedLoginRequired", 7319)
 
 
-@pytest.fixture(scope="session")
-def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
-
-
 @pytest.fixture
 async def coded(pki_folder: Path) -> AsyncIterator[CodeWorld]:
     """An enclave whose scopes take sealed logins only."""

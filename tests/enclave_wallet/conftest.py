@@ -10,11 +10,6 @@ from tests.appliance import World
 from .wallet_support import SmartUser, wallet_scopes
 
 
-@pytest.fixture(scope="session")
-def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
-
-
 @pytest.fixture
 async def world(pki_folder: Path) -> AsyncIterator[World]:
     made = World(pki_folder, scopes=wallet_scopes())

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +19,12 @@ from evm.delegations.permission import (
 )
 from evm.delegations.permission_kinds import MAX_JUSTIFICATION_BYTES, PERMISSIONS
 from evm.delegations.rules import verify_grant
+from tests.npm import installed_programs
 
 from .samples import CHAIN, DAY_S, END_S, EXECUTOR, NOW_S, PAYEE, RULES, STRANGER, USDC, WALLET, code_of
 
 FOLDER = Path(__file__).parent / "node"
-_INSTALL_S, _RUN_S = 180, 60
+_RUN_S = 60
 SALT = b"\x77" * 32
 EXPIRY = {"type": "expiry", "data": {"timestamp": END_S}}
 PAYS = {"type": "payee", "data": {"addresses": [checksum(PAYEE)]}}
@@ -193,17 +192,7 @@ def test_delegation_is_the_wallets_own_and_has_a_fresh_salt() -> None:
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("Node.js or npm is not installed")
-    folder = tmp_path_factory.mktemp("node") / "permissions"
-    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("node_modules"))
-    done = subprocess.run(
-        ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=_INSTALL_S, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    if done.returncode:
-        pytest.skip(f"the package registry does not serve what the lock names: {done.stderr[:200]}")
-    return folder
+    return installed_programs(FOLDER, tmp_path_factory.mktemp("node"))
 
 
 class Wallet:

@@ -1,7 +1,6 @@
 """The published embedded-wallet client, unmodified under Node: every intent that it signs is read and verified."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,12 @@ from evm.intents.signable import parse_personal_message, signable
 from evm.intents.user_wallet import WalletV3
 from evm.intents.wallet_data import SendTransaction, SignMessage
 from protocol import canonical_json
+from tests.npm import installed_programs
 
 from .samples import FRIEND, WALLET, p256
 
 FOLDER = Path(__file__).parent / "node"
-_INSTALL_S, _RUN_S = 180, 60
+_RUN_S = 60
 NAMES = [
     "closeSession", "initiateAuth", "openSession", "signMessage", "signTypedData",
     *["sendTransaction"] * 7, "feeOptions", "sessionAuthProof",
@@ -31,17 +31,7 @@ NAMES = [
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("Node.js or npm is not installed")
-    folder = tmp_path_factory.mktemp("node") / "intents"
-    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("node_modules"))
-    done = subprocess.run(
-        ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=_INSTALL_S, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    if done.returncode:
-        pytest.skip(f"the package registry does not serve what the lock names: {done.stderr[:200]}")
-    return folder
+    return installed_programs(FOLDER, tmp_path_factory.mktemp("node"))
 
 
 @pytest.fixture(scope="session", params=["k1", "r1"])

@@ -1,7 +1,6 @@
 """Genuine contracts and the published wallet library, as npm installs them; an enclave that signs for their wallets."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ import pytest
 
 from tests.appliance import World
 from tests.enclave_wallet.wallet_support import SmartUser, wallet_scopes
+from tests.npm import installed_programs
 
 NODE = Path(__file__).parent / "node"
-_INSTALL_S, _RUN_S = 240, 60
+_RUN_S = 60
 
 
 @dataclass(frozen=True)
@@ -59,17 +59,7 @@ class Published:
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Published:
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("Node.js or npm is not installed")
-    folder = tmp_path_factory.mktemp("contracts") / "node"
-    shutil.copytree(NODE, folder, ignore=shutil.ignore_patterns("node_modules"))
-    command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, timeout=_INSTALL_S, stdin=subprocess.DEVNULL
-    )
-    if done.returncode:
-        pytest.skip(f"the package registry does not serve what the lock names: {done.stderr[:200]}")
-    return Published(folder)
+    return Published(installed_programs(NODE, tmp_path_factory.mktemp("node")))
 
 
 @pytest.fixture

@@ -8,11 +8,6 @@ import pytest
 from tests.guard_review.review_world import ReviewWorld
 
 
-@pytest.fixture(scope="session")
-def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
-
-
 @pytest.fixture
 async def guard(pki_folder: Path) -> AsyncIterator[ReviewWorld]:
     world = ReviewWorld(pki_folder)

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import shutil
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,9 +17,9 @@ from tests.evm_effects.made import WALLET, calldata
 from tests.guard_wire.guard_world import CHAIN, OWNER, GuardWorld
 from tests.host_proxy.guest import Guest
 from tests.instrument_wire.wire import _host
+from tests.npm import installed_programs
 
 FOLDER = Path(__file__).parent / "node"
-_INSTALL_S = 180
 _JOURNEY_S = 60
 _MESSAGE = b"\x19Ethereum Signed Message:\n8I agree."
 
@@ -29,17 +27,7 @@ _MESSAGE = b"\x19Ethereum Signed Message:\n8I agree."
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the journey and everything that the lock names."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("Node.js or npm is not installed")
-    folder = tmp_path_factory.mktemp("node") / "journey"
-    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("node_modules"))
-    command = ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, timeout=_INSTALL_S, stdin=subprocess.DEVNULL
-    )
-    if done.returncode:
-        pytest.skip(f"the package registry does not serve what the lock names: {done.stderr[:200]}")
-    return folder
+    return installed_programs(FOLDER, tmp_path_factory.mktemp("node"))
 
 
 @asynccontextmanager

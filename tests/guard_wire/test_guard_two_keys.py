@@ -39,11 +39,6 @@ PAYMENT = calls(call(USD, data=transfer(PAYROLL, 5)))
 THEFT = calls(call(USD, data=transfer(THIEF, 5)))
 
 
-@pytest.fixture(scope="session")
-def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
-
-
 @pytest.fixture
 async def guard(pki_folder: Path) -> AsyncIterator[GuardWorld]:
     made = GuardWorld(pki_folder)

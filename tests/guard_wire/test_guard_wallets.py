@@ -24,11 +24,6 @@ _UPDATES = {"id": "updates", "decision": "allow", "effects": ["account-change"],
 UPDATES = [_UPDATES, *(rule for rule in DOCUMENT["rules"] if rule["id"] != "no-control-change")]
 
 
-@pytest.fixture(scope="session")
-def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
-
-
 @pytest.fixture
 async def guard(pki_folder: Path) -> AsyncIterator[GuardWorld]:
     """One that lets configurations change, and serves whoever asks."""

@@ -42,11 +42,6 @@ from tests.guard_wire.guard_world import (
 PERSONAL = b"\x19Ethereum Signed Message:\n"
 
 
-@pytest.fixture(scope="session")
-def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
-
-
 @pytest.fixture
 async def guard(pki_folder: Path) -> AsyncIterator[GuardWorld]:
     made = GuardWorld(pki_folder)

@@ -10,11 +10,6 @@ from tests.instrument_wire.wire import Wire, running
 GENEROUS = {"mails_per_address": 1000, "signatures_per_minute": 10_000}
 
 
-@pytest.fixture(scope="session")
-def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
-
-
 @pytest.fixture
 async def wire(pki_folder: Path) -> AsyncIterator[Wire]:
     async with running(pki_folder, limits=GENEROUS) as made:

@@ -6,41 +6,24 @@ published verifier checking every answer. `published` runs the package itself, w
 
 import asyncio
 import json
-import shutil
-import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.npm import installed_programs, npm
+
 FOLDER = Path(__file__).parent / "node"
 PUBLISHED = "@0xsequence/identity-instrument@3.0.10"
 LIBRARIES = ("described", "published")
-_INSTALL_S = 180
 _JOURNEY_S = 100
-
-
-def npm(folder: Path, *arguments: str) -> str:
-    """Run npm in `folder`; what it complained about, or nothing."""
-    command = ["npm", *arguments, "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock"]
-    if arguments[0] == "ci":
-        command.pop()
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, timeout=_INSTALL_S, stdin=subprocess.DEVNULL
-    )
-    return done.stderr if done.returncode else ""
 
 
 def install(parent: Path, library: str) -> Path:
     """A folder below `parent` with the programs and everything that the lock names. Skips where it cannot be had."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("Node.js or npm is not installed")
-    folder = parent / "programs"
-    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("node_modules"))
-    if complaint := npm(folder, "ci"):
-        pytest.skip(f"the package registry does not serve what the lock names: {complaint[:200]}")
-    if library == "published" and (complaint := npm(folder, "install", "--no-save", PUBLISHED)):
+    folder = installed_programs(FOLDER, parent)
+    if library == "published" and (complaint := npm(folder, "install", "--no-save", "--no-package-lock", PUBLISHED)):
         pytest.skip(f"the package registry does not serve {PUBLISHED}: {complaint[:200]}")
     return folder
 

@@ -1,7 +1,6 @@
 """A local chain, and the pieces of a relay on it: contracts that count calls, and points at which everything ends."""
 
 import asyncio
-import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -20,6 +19,7 @@ from host_proxy.relay.node_relay import NodeRelay, Patience
 from host_proxy.relay.port import Operation, State, Status
 from host_proxy.relay.rpc import JsonRpc
 from host_proxy.relay.transactions import RemoteSigner
+from tests.npm import installed_programs
 
 CHAIN_ID = 31_337
 ACCOUNT = "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
@@ -191,10 +191,7 @@ FOLDER = Path(__file__).parent / "node"
 
 def anvil(factory: pytest.TempPathFactory) -> Path:
     """The node's program from the package registry; without it the calling test skips with the reason."""
-    folder = factory.mktemp("node") / "anvil"
-    if complaint := installed(FOLDER, folder):
-        pytest.skip(f"there is no local node: {complaint}")
-    found = program(folder)
+    found = program(installed_programs(FOLDER, factory.mktemp("node")))
     if found is None:
         pytest.skip("the package registry has no node for this machine")
     return found
@@ -218,15 +215,3 @@ async def running(program: Path, folder: Path, chain_id: int = CHAIN_ID) -> Asyn
 def program(folder: Path) -> Path | None:
     """The node's program in an installed folder."""
     return next(iter(sorted((folder / "node_modules" / "@foundry-rs").glob("anvil-*/bin/anvil"))), None)
-
-
-def installed(source: Path, folder: Path) -> str:
-    """Install what the lock names; what npm complained about, or nothing."""
-    if shutil.which("npm") is None:
-        return "npm is not installed"
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("node_modules"))
-    done = subprocess.run(
-        ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=180, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    return done.stderr[:200] if done.returncode else ""

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +11,11 @@ from evm.typed_data import parse_typed_data
 from evm.wallet.erc1271 import personal_preimage, typed_data_preimage
 from tests.appliance import AUDIENCE
 from tests.instrument_wire.wire import Wire, running
+from tests.npm import installed_programs
 from tests.waas.embedded import ACCESS_KEY, CHAIN, scopes, verify_message
 
 FOLDER = Path(__file__).parent / "node"
-_INSTALL_S, _LIFE_S = 180, 60
+_LIFE_S = 60
 TYPED_DATA: dict[str, Any] = {
     "domain": {"name": "Post", "version": "1", "chainId": CHAIN},
     "types": {
@@ -34,17 +33,7 @@ TYPED_DATA: dict[str, Any] = {
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("Node.js or npm is not installed")
-    folder = tmp_path_factory.mktemp("node") / "life"
-    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns("node_modules"))
-    done = subprocess.run(
-        ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=_INSTALL_S, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-    if done.returncode:
-        pytest.skip(f"the package registry does not serve what the lock names: {done.stderr[:200]}")
-    return folder
+    return installed_programs(FOLDER, tmp_path_factory.mktemp("node"))
 
 
 async def live(folder: Path, wire: Wire, curve: str, script: str = "life.mjs") -> dict[str, Any]:
