@@ -60,6 +60,7 @@ TOKEN_ENDPOINT: Final = "tests/enclave_login/test_token_endpoint.py"
 KEY_SETS: Final = "tests/enclave_login/test_key_sets.py"
 PROVIDER_KEYS: Final = "tests/enclave_login/test_provider_keys.py"
 LOGINS: Final = "tests/enclave_accounts/test_account_logins.py"
+NOTICES: Final = "tests/enclave_accounts/test_account_notices.py"
 ROTATION: Final = "tests/enclave_accounts/test_rotation.py"
 WALLETS: Final = "tests/enclave_wallet/test_wallet_limits.py"
 
@@ -190,6 +191,7 @@ COVERED: Final[dict[str, str | tuple[str, str]]] = {
     "MAX_OTP_ATTEMPTS": f"{STATE}::test_wrong_answers_at_the_cap_end_a_login_and_one_fewer_does_not",
     "MAX_COMMITMENTS": f"{STATE}::test_commitments_at_the_cap_are_kept_and_one_more_is_busy_until_some_expire",
     "MAX_COMMITMENTS_PER_IDENTITY": f"{STATE}::test_strangers_with_a_live_login_to_one_address_are_capped",
+    "MAX_NOTICE_S": f"{NOTICES}::test_a_freeze_waits_for_no_mail_server",
     "MAX_SESSIONS_PER_DEVICE": f"{STATE}::test_sessions_of_a_device_at_the_cap_are_kept_and_one_more_ends_the_oldest_but_the_login_s",
     "MAX_LOGINS_PER_ACCOUNT": f"{LOGINS}::test_an_account_takes_so_many_logins_and_no_more",
     "MAX_GENERATIONS": f"{ROTATION}::test_the_number_of_generations_is_bounded",
