@@ -110,6 +110,8 @@ class Enclave:
             secrets,
             keys.epoch,
             self._second_opinion,
+            self._pcr0,
+            VERSION,
         )
         methods = await self._tried_again(lambda: methods_of(parts))
         receipts = Receipts(self._config.deployment, secrets, keys.epoch, self._clock)

@@ -22,3 +22,6 @@ class Parts:
     secrets: DeploymentSecrets = field(repr=False)
     epoch: bytes
     second_opinion: SecondOpinion
+    pcr0: bytes
+    version: str
+    """Measurement and version of the image, for those who ask."""

@@ -33,12 +33,14 @@ from enclave.records import Records
 from enclave.rotation import Rotation
 from enclave.rpc.account import AccountService
 from enclave.rpc.admin import AdminService
+from enclave.rpc.admin_call import AdminCalls
 from enclave.rpc.authorized import Authorizer
 from enclave.rpc.identity_instrument import IdentityInstrument
 from enclave.rpc.session import SessionService
 from enclave.rpc.signer import SignerService
 from enclave.sessions import Sessions
-from enclave.waas_services import waas_methods
+from enclave.tenants.tenants import Tenants
+from enclave.waas_services import waas_admin_methods, waas_methods
 from enclave.wallet_services import wallet_methods
 from enclave.wallets import Wallets
 
@@ -51,7 +53,8 @@ async def instrument_methods(parts: Parts) -> Methods:
     accounts = Accounts(records, parts.shards, (config.threshold, len(config.holders)), random)
     devices, nonces = Devices(records), Nonces(records, config.limits.signatures_per_minute)
     sessions = Sessions(config.deployment, parts.secrets, parts.epoch, clock, random)
-    wallets = Wallets(config, clock, accounts, nonces)
+    tenants = Tenants(config, records)
+    wallets = Wallets(tenants, clock, accounts, nonces)
     commitments = Commitments()
     client_secrets, mail_limits = ClientSecrets(records), MailLimits(config.limits)
     modes = _login_modes(parts, records, commitments, Proven(accounts, devices), client_secrets, mail_limits)
@@ -83,14 +86,16 @@ async def instrument_methods(parts: Parts) -> Methods:
         "/rpc/Signer/SignTypedData": signer.sign_typed_data,
         "/rpc/Signer/SignTransaction": signer.sign_transaction,
     }
-    return Methods(signed, waas_methods(parts, proofs, accounts, changes, devices, sessions, wallets, records))
+    waas = waas_methods(parts, proofs, accounts, changes, devices, sessions, wallets, records, tenants)
+    return Methods(signed, {**waas, **waas_admin_methods(parts, tenants, nonces)})
 
 
 def _admin_methods(
     parts: Parts, accounts: Accounts, nonces: Nonces, client_secrets: ClientSecrets
 ) -> Mapping[str, SignedMethod]:
     rotation = Rotation(parts.deployment, parts.secrets, accounts, parts.ports.store, parts.clock.now_s)
-    admin = AdminService(parts.config, parts.clock, nonces, rotation, client_secrets)
+    calls = AdminCalls(parts.config, parts.clock, nonces, parts.config.admins)
+    admin = AdminService(parts.config, calls, rotation, client_secrets)
     return {
         "/rpc/IdentityInstrumentAdmin/RotateCipherKey": admin.rotate_cipher_key,
         "/rpc/IdentityInstrumentAdmin/RefreshEncryptedData": admin.refresh_encrypted_data,

@@ -11,13 +11,17 @@ from enclave.devices import Devices
 from enclave.dispatch import OpenMethod
 from enclave.later import Later
 from enclave.login.proofs import LoginProofs
+from enclave.nonces import Nonces
 from enclave.parts import Parts
 from enclave.records import Records
+from enclave.rpc.admin_call import AdminCalls
 from enclave.sessions import Sessions
+from enclave.tenants.tenants import Tenants
 from enclave.wallets import Wallets
 
 if TYPE_CHECKING:
     from enclave.rpc.waas import WaasService
+    from enclave.rpc.waas_admin import WaasAdminService
 
 
 def waas_methods(
@@ -29,6 +33,7 @@ def waas_methods(
     sessions: Sessions,
     wallets: Wallets,
     records: Records,
+    tenants: Tenants,
 ) -> Mapping[str, OpenMethod]:
     """The methods by path; an intent carries its signature inside. Their modules are not loaded yet."""
 
@@ -47,11 +52,40 @@ def waas_methods(
         users = Users(clock, accounts, changes, devices, sessions, WalletRecords(records))
         sending = Sending(parts.ports.relay)
         signing = IntentSigning(wallets, SecondSignature(parts.ports.guards), sending, clock)
-        return WaasService(Callers(config, clock), logins, users, signing, sending)
+        return WaasService(Callers(tenants, clock), logins, users, signing, sending)
 
     later = Later(load)
     return {
         "/rpc/WaasAuthenticator/RegisterSession": later.method(lambda waas: waas.register_session),
         "/rpc/WaasAuthenticator/SendIntent": later.method(lambda waas: waas.send_intent),
         "/rpc/WaasAuthenticator/ChainList": later.method(lambda waas: waas.chain_list),
+    }
+
+
+def waas_admin_methods(parts: Parts, tenants: Tenants, nonces: Nonces) -> Mapping[str, OpenMethod]:
+    """Administration of tenants, where the image names officers; otherwise there is none."""
+    tenancy = parts.config.tenancy
+    if tenancy is None:
+        return {}
+
+    def load() -> WaasAdminService:
+        from enclave.rpc.bearer import BearerTokens
+        from enclave.rpc.waas_admin import WaasAdminService
+
+        calls = AdminCalls(parts.config, parts.clock, nonces, tenancy.officers)
+        tokens = None if tenancy.admin_tokens is None else BearerTokens(tenancy.admin_tokens)
+        return WaasAdminService(
+            parts.config, parts.clock, tenants, calls, tokens, version=parts.version, pcr0=parts.pcr0
+        )
+
+    later = Later(load)
+    return {
+        "/rpc/WaasAuthenticatorAdmin/Version": later.method(lambda admin: admin.version),
+        "/rpc/WaasAuthenticatorAdmin/RuntimeStatus": later.method(lambda admin: admin.runtime_status),
+        "/rpc/WaasAuthenticatorAdmin/Clock": later.method(lambda admin: admin.clock),
+        "/rpc/WaasAuthenticatorAdmin/GetTenant": later.method(lambda admin: admin.get_tenant),
+        "/rpc/WaasAuthenticatorAdmin/CreateTenant": later.method(lambda admin: admin.create_tenant),
+        "/rpc/WaasAuthenticatorAdmin/UpdateTenant": later.method(lambda admin: admin.update_tenant),
+        "/rpc/WaasAuthenticatorAdmin/NextMigrationBatch": later.method(lambda admin: admin.no_migrations),
+        "/rpc/WaasAuthenticatorAdmin/ProcessMigrationBatch": later.method(lambda admin: admin.no_migrations),
     }

@@ -9,11 +9,12 @@ from enclave import curve
 from enclave.account import Account
 from enclave.accounts import Accounts
 from enclave.clock import TrustedClock
-from enclave.config import Config, Right
+from enclave.config import Right
 from enclave.devices import Login
 from enclave.errors import Refusal
 from enclave.nonces import Nonces
 from enclave.sessions import VerifiedSession
+from enclave.tenants.tenants import Tenants
 from protocol import errors
 from protocol.services import RecordKey
 
@@ -25,8 +26,8 @@ async def nothing() -> None:
 class Wallets:
     """Signs for verified sessions."""
 
-    def __init__(self, config: Config, clock: TrustedClock, accounts: Accounts, nonces: Nonces) -> None:
-        self._config = config
+    def __init__(self, tenants: Tenants, clock: TrustedClock, accounts: Accounts, nonces: Nonces) -> None:
+        self._tenants = tenants
         self._clock = clock
         self._accounts = accounts
         self._nonces = nonces
@@ -46,7 +47,7 @@ class Wallets:
 
         `first` makes durable what must be known before the signature exists; it runs once the nonce is spent.
         """
-        scope = self._config.scope(session.scope)
+        scope = await self._tenants.scope(session.scope)
         if scope is None or right not in scope.rights:
             raise Refusal(errors.RIGHT_NOT_GRANTED)
         account = await self._account(login)

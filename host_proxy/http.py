@@ -2,8 +2,8 @@
 
 Trust side: host. A request is taken apart and a new one is made for the enclave: method name, body, and listed headers
 by name (VS-05: re-emitted, never forwarded). `X-Sequence-Scope` comes from the host's configuration; what a client
-sends under any `X-Sequence-` name goes nowhere. Answers carry listed headers only. Formats: identity-instrument.md
-1.1 to 1.4.
+sends under any `X-Sequence-` name but `X-Sequence-Project` goes nowhere. Answers carry listed headers only. Formats:
+identity-instrument.md 1.1 to 1.4.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from host_proxy.client_address import ClientAddresses
 from host_proxy.enclave_link import WorkerPool, routing_key
 from host_proxy.errors import Refused
 from host_proxy.health import HealthMonitor
+from host_proxy.listed_headers import RETURNED, SINGLE, forwarded
 from host_proxy.logging import Log, Pseudonyms
 from host_proxy.metrics import OTHER, SERVICES, Metrics
 from host_proxy.rate_limit import TokenBuckets
@@ -38,8 +39,6 @@ HEALTH_METHOD: Final = "GET /health"
 
 _RPC_PATH: Final = re.compile(r"/rpc/([A-Za-z]{1,48})/[A-Za-z0-9]{1,48}\Z")
 _RPC_METHODS: Final = frozenset({"POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_FORWARDED: Final = frozenset({b"content-type", b"x-attestation-nonce", b"x-receipt-nonce", b"origin", b"x-access-key"})
-_RETURNED: Final = frozenset({"allow", "content-type", "webrpc", "x-attestation-document", "x-receipt"})
 _VISIBLE: Final = re.compile(r"[\x20-\x7e]*\Z")
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _JSON: Final = (b"content-type", b"application/json")
@@ -140,7 +139,7 @@ class Ingress:
             return Reply(204, [])
         if match := _RPC_PATH.match(call.path):
             call.service = match[1] if match[1] in SERVICES else OTHER
-            return await self._rpc(call, receive)
+            return await self._rpc(call, match[1], receive)
         if call.path not in ("/status", "/health") and call.path not in self._pages:
             return Reply(404, [(b"content-type", b"text/plain; charset=utf-8")], NOT_FOUND_TEXT)
         call.service = call.path[1:] if call.path not in self._pages else OTHER
@@ -152,7 +151,7 @@ class Ingress:
             return await self._from_enclave(call, STATUS_METHOD if call.service == "status" else HEALTH_METHOD)
         return await self._report()
 
-    async def _rpc(self, call: _Call, receive: Receive) -> Reply:
+    async def _rpc(self, call: _Call, service: str, receive: Receive) -> Reply:
         if call.method not in _RPC_METHODS:
             return error_reply(errors.BAD_METHOD, allow=b"POST")
         body = await _read_body(call.headers, receive)
@@ -161,7 +160,7 @@ class Ingress:
         if key and (wait_s := self._by_auth_key.take(f"{call.client} {key}")):
             self._metrics.limited("auth_key")
             raise Refused(errors.USAGE_LIMIT_EXCEEDED, retry_after_s=wait_s)
-        headers = self._scope_headers | call.forwarded(*_FORWARDED)
+        headers = self._scope_headers | call.forwarded(*forwarded(service))
         answer = await self._pool.owner(key).call(f"{call.method} {call.path}", headers, body)
         return _reply_of(answer)
 
@@ -203,7 +202,7 @@ def _reply_of(answer: Response) -> Reply:
     """The enclave's answer with listed headers only; what HTTP cannot carry is our failure, not the client's."""
     if answer.status == errors.BUSY.status and not answer.body:  # from a full connection, before any method
         raise Refused(errors.BUSY)
-    returned = {name: value for name, value in answer.headers.items() if name in _RETURNED}
+    returned = {name: value for name, value in answer.headers.items() if name in RETURNED}
     if not 200 <= answer.status <= 599 or not all(map(_VISIBLE.match, returned.values())):
         raise Refused(errors.INTERNAL_ERROR)
     headers = [(name.encode("ascii"), value.encode("ascii")) for name, value in returned.items()]
@@ -240,7 +239,7 @@ def _check_single(headers: cors.RawHeaders) -> None:
     """Two values where one is meant would let two readers disagree (VS-05)."""
     seen = set()
     for name, _ in headers:
-        if name in _FORWARDED:
+        if name in SINGLE:
             if name in seen:
                 raise Refused(errors.BAD_REQUEST, "duplicate header")
             seen.add(name)

@@ -91,6 +91,10 @@ SEALED_LOGIN_REQUIRED: Final = ErrorCode(
 )
 ACCOUNT_ALREADY_LINKED: Final = ErrorCode("AccountAlreadyLinked", 7001, 409, "Account already linked")
 
+UNAUTHORIZED: Final = ErrorCode("Unauthorized", 1000, 401, "Unauthorized access")
+TENANT_NOT_FOUND: Final = ErrorCode("TenantNotFound", 1001, 404, "Tenant not found")
+TENANT_CONFLICT: Final = ErrorCode("TenantConflict", 7350, 409, "The tenant, or one of its access keys, is taken")
+
 TABLE: Final[tuple[ErrorCode, ...]] = tuple(value for value in globals().values() if isinstance(value, ErrorCode))
 
 

@@ -8,6 +8,7 @@ import msgspec
 from enclave.config.fields import Measured, Text
 from enclave.errors import BootError
 
+MIN_QUORUM: Final = 2
 _ADDRESS: Final = {
     "Ethereum_Secp256k1": re.compile(r"0x[0-9a-f]{40}\Z"),
     "WebCrypto_Secp256r1": re.compile(r"0x04[0-9a-f]{128}\Z"),
@@ -32,3 +33,10 @@ def validate_admins(admins: tuple[AdminKey, ...]) -> None:
             raise BootError("config-admin", admin.name)
     if len({admin.name for admin in admins}) != len(admins) or len({str(admin) for admin in admins}) != len(admins):
         raise BootError("config-admin", "two of one name or key")
+
+
+def validate_quorum(officers: tuple[AdminKey, ...], quorum: int, code: str) -> None:
+    """`BootError` for malformed or equal officers, or, with `code`, a quorum that cannot be met or is one person."""
+    validate_admins(officers)
+    if not MIN_QUORUM <= quorum <= len(officers):
+        raise BootError(code)

@@ -1,14 +1,12 @@
 """What configures a guard beside what every enclave has: its rules, and who may change them."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from enclave.config.admin import AdminKey, validate_admins
+from enclave.config.admin import AdminKey, validate_quorum
 from enclave.config.fields import Measured
 from enclave.errors import BootError
-
-MIN_QUORUM: Final = 2
 
 
 class Guard(Measured, frozen=True, kw_only=True):
@@ -35,8 +33,5 @@ def validate_guard(guard: Guard) -> None:
         compile_rules(parse_document(bytes(guard.rules)))
     except RulesError as error:
         raise BootError("config-guard-rules", f"{error.code}: {error.sentence}") from None
-    validate_admins(guard.officers)
-    if guard.officers and not MIN_QUORUM <= guard.quorum <= len(guard.officers):
-        raise BootError("config-guard-quorum")
-    if not guard.officers and guard.quorum:
-        raise BootError("config-guard-quorum")
+    if guard.officers or guard.quorum:
+        validate_quorum(guard.officers, guard.quorum, "config-guard-quorum")

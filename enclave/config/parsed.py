@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 import msgspec
 
 from enclave.config.admin import AdminKey, validate_admins
+from enclave.config.embedded import hash_access_key
 from enclave.config.fields import Measured, Text, host_and_port
 from enclave.config.guard import Guard, validate_guard
 from enclave.config.holder import Holder
 from enclave.config.lifetimes import Limits
 from enclave.config.outside import Mail, TlsRoots
 from enclave.config.scope import Scope, validate_scope
+from enclave.config.tenancy import Tenancy, validate_tenancy
 from enclave.errors import BootError
 from protocol import limits
 
@@ -34,6 +36,8 @@ class Config(Measured, frozen=True, kw_only=True):
     mail: Mail
     admins: Annotated[tuple[AdminKey, ...], msgspec.Meta(max_length=8)] = ()
     """Whose calls rotate holder keys; without any, nobody's."""
+    tenancy: Tenancy | None = None
+    """Who may add tenants of embedded wallets to those among the scopes; without it nobody."""
     guard: Guard | None = None
     """What a guard is configured by; only with that role, which in turn has no scopes."""
     limits: Limits = Limits()
@@ -49,12 +53,14 @@ class Config(Measured, frozen=True, kw_only=True):
 
     def scope_of_access_key(self, access_key: str) -> Scope | None:
         """The scope whose applications use this access key, or None."""
-        found = (scope for scope in self.scopes if scope.embedded and access_key in scope.embedded.access_keys)
-        return next(found, None)
+        name = hash_access_key(access_key)
+        return next((scope for scope in self.scopes if scope.embedded and name in scope.embedded.key_hashes()), None)
 
     def destinations(self) -> frozenset[tuple[str, int]]:
         """The enclave's own egress list (VS-06): holders, mail server, issuers, their key hosts and token endpoints."""
         found = {(holder.host, 443) for holder in self.holders} | {(self.mail.host, self.mail.port)}
+        if self.tenancy is not None:
+            found |= self.tenancy.destinations()
         for scope in self.scopes:
             for client in scope.oidc:
                 found |= {host_and_port(client.issuer), *((host, 443) for host in client.key_hosts)}
@@ -87,10 +93,13 @@ def _validate(config: Config) -> None:
         raise BootError("config-scopes")
     for scope in config.scopes:
         validate_scope(scope)
-    keys = [key for scope in config.scopes if scope.embedded for key in scope.embedded.access_keys]
-    if len(set(keys)) != len(keys):
+    tenants = [scope.embedded for scope in config.scopes if scope.embedded]
+    keys = [key for tenant in tenants for key in tenant.key_hashes()]
+    if len(set(keys)) != len(keys) or len({tenant.project_id for tenant in tenants}) != len(tenants):
         raise BootError("config-embedded")
     validate_admins(config.admins)
+    if config.tenancy is not None:
+        validate_tenancy(config.tenancy)
     config.destinations()
     if config.limits.session_s > config.limits.session_ceiling_s:
         raise BootError("config-session")
@@ -104,5 +113,7 @@ def _validate_role(config: Config) -> None:
         raise BootError("config-role")
     if (config.role == "guard") is bool(config.scopes):
         raise BootError("config-scopes")
+    if config.guard is not None and config.tenancy is not None:
+        raise BootError("config-role")
     if config.guard is not None:
         validate_guard(config.guard)

@@ -4,7 +4,6 @@ One sealed record holds the document in force and whether it is frozen. It is re
 counts for all workers at once, and where it cannot be read there is no decision (RB-10, RB-11).
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -12,26 +11,19 @@ from typing import Any, Final
 
 import msgspec
 
-from enclave.auth_key import Key, verify_request_signature
+from enclave.approvals import Approval, UnknownOfficer, verify_approvals
 from enclave.config.guard import Guard
 from enclave.errors import BootError, Refusal
 from enclave.guard.compiling import Rules, compile_rules
 from enclave.guard.document import parse_document
 from enclave.guard.errors import RulesError
 from enclave.records import Conflict, Record, Records
-from protocol import canonical_json, errors, guard_errors
+from protocol import errors, guard_errors
+from protocol.approvals import statement
 
 ACTIVATE: Final = "activate guard rules"
 FREEZE: Final = "freeze guard"
 READ: Final = "read guard decisions"
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """A signature over `statement`, by the key that it is said to be of."""
-
-    key: Key
-    signature: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +33,6 @@ class _InForce:
     stored_version: int
     document: bytes
     frozen: bool
-
-
-def statement(action: str, deployment: str, version: int, document: bytes) -> bytes:
-    """What officers sign: the RFC 8785 form of action, deployment, version of the rules and their SHA-256."""
-    digest = hashlib.sha256(document).hexdigest()
-    return canonical_json.canonicalize(
-        {"action": action, "deployment": deployment, "version": version, "sha256": digest}
-    )
 
 
 class RuleBook:
@@ -118,14 +102,12 @@ class RuleBook:
         version = parse_document(held.document).version
         self._verify(statement(action, self._deployment, version, held.document), [approval])
 
-    def _verify(self, signed: bytes, approvals: Sequence[Approval]) -> set[str]:
+    def _verify(self, signed: bytes, approvals: Sequence[Approval]) -> frozenset[str]:
         """The officers who signed, each once. One signature that does not hold refuses them all."""
-        officers = {str(officer) for officer in self._guard.officers}
-        for approval in approvals:
-            if str(approval.key) not in officers:
-                raise Refusal(guard_errors.UNAUTHORIZED, "guard:officer")
-            verify_request_signature(approval.key, approval.signature, signed)
-        return {str(approval.key) for approval in approvals}
+        try:
+            return verify_approvals(signed, approvals, self._guard.officers)
+        except UnknownOfficer:
+            raise Refusal(guard_errors.UNAUTHORIZED, "guard:officer") from None
 
     async def _require(self) -> _InForce:
         held = await self._load()

@@ -2,27 +2,21 @@
 image names.
 
 The original took these calls from anybody (identity-instrument.md 8, defect 19). Here each is a signed envelope whose
-`params` are the published arguments and the members that bind the call: method, deployment, nonce, expiry. The nonce is
-spent before anything happens, and every call by an admin key leaves a line in the log.
+`params` are the published arguments and the members that bind the call (`admin_call.py`).
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from enclave import log
-from enclave.clock import TrustedClock
-from enclave.config import AdminKey, Config
+from enclave.config import Config
 from enclave.errors import Refusal
 from enclave.login.client_secrets import ClientSecrets
 from enclave.login.issuers import find_client
-from enclave.nonces import Nonces
 from enclave.rotation import Rotation
 from enclave.rpc import params
-from enclave.rpc.authorized import require_fresh
+from enclave.rpc.admin_call import AdminCalls
 from enclave.rpc.envelope import SignedCall
 from protocol import errors, limits
 
-_COMMON: Final = frozenset({"method", "deployment", "nonce", "expires"})
 _TABLES: Final = ("AuthCommitments", "AuthKeys", "Signers")
 _NOT_SHARDED: Final = ("AuthCommitments", "AuthKeys")
 """Commitments are never stored, and logins are under the record secret: no holder key closes them."""
@@ -31,12 +25,9 @@ _NOT_SHARDED: Final = ("AuthCommitments", "AuthKeys")
 class AdminService:
     """The three published methods, and ours."""
 
-    def __init__(
-        self, config: Config, clock: TrustedClock, nonces: Nonces, rotation: Rotation, secrets: ClientSecrets
-    ) -> None:
+    def __init__(self, config: Config, calls: AdminCalls, rotation: Rotation, secrets: ClientSecrets) -> None:
         self._config = config
-        self._clock = clock
-        self._nonces = nonces
+        self._calls = calls
         self._rotation = rotation
         self._secrets = secrets
 
@@ -47,7 +38,7 @@ class AdminService:
             await self._rotation.rotate(_key_ref(call.params))
             return {}
 
-        return await self._audited(call, {"keyRef"}, rotate)
+        return await self._calls.audited(call, {"keyRef"}, rotate)
 
     async def refresh_encrypted_data(self, call: SignedCall) -> dict[str, Any]:
         """Renew what lies under generation `keyRef` in `table`, looking at `batch` records. Result `{done}`."""
@@ -57,7 +48,7 @@ class AdminService:
             table = params.choice(call.params, "table", _TABLES, "invalid table")
             return {"done": table in _NOT_SHARDED or await self._rotation.refresh(number, batch)}
 
-        return await self._audited(call, {"keyRef", "table", "batch"}, refresh)
+        return await self._calls.audited(call, {"keyRef", "table", "batch"}, refresh)
 
     async def cleanup_unused_cipher_keys(self, call: SignedCall) -> dict[str, Any]:
         """Retire generations that nothing lies under any more. Result `{deleted}`."""
@@ -65,7 +56,7 @@ class AdminService:
         async def cleanup() -> dict[str, Any]:
             return {"deleted": await self._rotation.cleanup()}
 
-        return await self._audited(call, set(), cleanup)
+        return await self._calls.audited(call, set(), cleanup)
 
     async def set_client_secret(self, call: SignedCall) -> dict[str, Any]:
         """Keep `secret` of the client that `scope`, `issuer` and `audience` name; only sealed past the host."""
@@ -81,41 +72,7 @@ class AdminService:
             await self._secrets.provision(scope.scope, client, params.client_secret(call.params))
             return {}
 
-        return await self._audited(call, {"scope", "issuer", "audience", "secret"}, provision)
-
-    async def _audited(
-        self, call: SignedCall, members: set[str], act: Callable[[], Awaitable[dict[str, Any]]]
-    ) -> dict[str, Any]:
-        """What `act` gives, for an admin; a line in the log says who did what, and how it ended."""
-        admin = self._require_admin(call)
-        method, outcome = call.path.rpartition("/")[2], "InternalError"
-        try:
-            await self._spend(call, members)
-            result = await act()
-            outcome = "done"
-        except Refusal as refusal:
-            outcome = refusal.error.name
-            raise
-        finally:
-            log.event("admin", method=method, admin=admin.name, outcome=outcome)
-        return result
-
-    def _require_admin(self, call: SignedCall) -> AdminKey:
-        for admin in self._config.admins:
-            if str(admin) == str(call.auth_key):
-                return admin
-        raise Refusal(errors.ACCESS_ERROR)
-
-    async def _spend(self, call: SignedCall, members: set[str]) -> None:
-        if call.params.keys() - _COMMON - members:
-            params.invalid("unknown member")
-        if params.text(call.params, "method", max_bytes=limits.MAX_METHOD_CHARS) != call.path:
-            params.invalid("method is not the one called")
-        if params.text(call.params, "deployment") != self._config.deployment:
-            params.invalid("deployment is another one")
-        nonce = params.nonce(call.params)
-        require_fresh(call.params.get("expires"), self._clock.now_ms(), self._config.limits.request_window_s)
-        await self._nonces.consume("", str(call.auth_key), nonce, self._clock.monotonic_ms())
+        return await self._calls.audited(call, {"scope", "issuer", "audience", "secret"}, provision)
 
 
 def _key_ref(members: dict[str, Any]) -> int:

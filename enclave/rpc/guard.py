@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from enclave.auth_key import parse_key
+from enclave.approvals import Approval, parse_approval
 from enclave.errors import Refusal
 from enclave.guard.cosigning import Cosigner
 from enclave.guard.decision_json import decision_to_json
 from enclave.guard.decision_log import DecisionLog
 from enclave.guard.limits import MAX_READ_DECISION_BYTES, MAX_READ_REVIEW_BYTES
 from enclave.guard.reviews import Reviews
-from enclave.guard.rulebook import READ, Approval, RuleBook
+from enclave.guard.rulebook import READ, RuleBook
 from enclave.guard.sign_request import SignRequest, parse_sign_request
 from enclave.guard.signing_key import GuardKey
 from enclave.guard.wallet_book import WalletBook
@@ -221,8 +221,7 @@ def _request(arguments: dict[str, Any]) -> SignRequest:
 
 
 def _approval(value: object) -> Approval:
-    if isinstance(value, dict) and value.keys() == {"key", "signature"} and isinstance(value["signature"], str):
-        key = parse_key(value["key"])
-        if key is not None:
-            return Approval(key, value["signature"])
-    raise Refusal(guard_errors.INVALID_ARGUMENT, "guard:approvals")
+    approval = parse_approval(value)
+    if approval is None:
+        raise Refusal(guard_errors.INVALID_ARGUMENT, "guard:approvals")
+    return approval

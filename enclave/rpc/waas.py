@@ -53,7 +53,7 @@ class WaasService:
 
     async def register_session(self, call: Call) -> dict[str, Any]:
         """`{intent, friendlyName}` -> `{session, response}`: a login ends, and a session begins."""
-        caller, body = self._callers.verify(call, frozenset({"intent", "friendlyName"}))
+        caller, body = await self._callers.verify(call, frozenset({"intent", "friendlyName"}))
         name = body.get("friendlyName", "")
         if not isinstance(name, str) or len(name) > limits.MAX_FRIENDLY_NAME_CHARS or not name.isprintable():
             raise Refusal(errors.BAD_REQUEST, "friendlyName")
@@ -69,14 +69,14 @@ class WaasService:
 
     async def send_intent(self, call: Call) -> dict[str, Any]:
         """`{intent}` -> `{response: {code, data}}`."""
-        caller, _ = self._callers.verify(call, frozenset({"intent"}))
+        caller, _ = await self._callers.verify(call, frozenset({"intent"}))
         return {"response": await self._respond(caller)}
 
     async def chain_list(self, call: Call) -> dict[str, Any]:
         """`{}` -> `{chains}`: those of the tenant."""
-        _, tenant, _ = self._callers.tenant(call)
         require_json_post(call)
         parse_object(call.body)
+        _, tenant, _ = await self._callers.tenant(call)
         return {"chains": [{"id": chain.id, "name": chain.name, "isEnabled": True} for chain in tenant.chains]}
 
     async def _respond(self, caller: Caller) -> dict[str, Any]:

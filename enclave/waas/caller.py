@@ -9,11 +9,12 @@ from typing import Any, Final
 from enclave import curve
 from enclave.auth_key import P256, SECP256K1, Key
 from enclave.clock import TrustedClock
-from enclave.config import Config, Scope
+from enclave.config import Scope
 from enclave.config.embedded import EmbeddedWallets
 from enclave.errors import Refusal
 from enclave.rpc.envelope import Call, parse_object, require_json_post
 from enclave.sequence.p256 import verify_p256
+from enclave.tenants.tenants import Tenants
 from evm.address import address_from_bytes, checksum
 from evm.errors import EvmError
 from evm.intents.envelope import VerifiedIntent, parse_intent, verify_intent
@@ -24,6 +25,7 @@ from evm.message import PersonalMessage
 from protocol import errors, limits
 
 ACCESS_KEY_HEADER: Final = "x-access-key"
+PROJECT_HEADER: Final = "x-sequence-project"
 _LOGINS: Final = frozenset({"initiateAuth", "openSession", "federateAccount"})
 _READ_ONLY: Final = frozenset(
     {
@@ -61,27 +63,29 @@ class Caller:
 class Callers:
     """Verifies intents, and takes each that does something once."""
 
-    def __init__(self, config: Config, clock: TrustedClock) -> None:
-        self._config = config
+    def __init__(self, tenants: Tenants, clock: TrustedClock) -> None:
+        self._tenants = tenants
         self._clock = clock
         self._used: OrderedDict[bytes, int] = OrderedDict()
 
-    def tenant(self, call: Call) -> tuple[Scope, EmbeddedWallets, str]:
+    async def tenant(self, call: Call) -> tuple[Scope, EmbeddedWallets, str]:
         """The scope of the access key, and the origin that the request counts for; ACCESS_ERROR otherwise.
 
-        Programs that are no browsers send no origin; the scope's first one stands for them.
+        Programs that are no browsers send no origin; the scope's first one stands for them. Who names a project, which
+        published clients do not, has to name the access key's.
         """
-        scope = self._config.scope_of_access_key(call.headers.get(ACCESS_KEY_HEADER, ""))
+        scope = await self._tenants.of_access_key(call.headers.get(ACCESS_KEY_HEADER, ""))
         if scope is None or scope.embedded is None:
             raise Refusal(errors.ACCESS_ERROR, "access key")
+        if call.headers.get(PROJECT_HEADER, str(scope.embedded.project_id)) != str(scope.embedded.project_id):
+            raise Refusal(errors.ACCESS_ERROR, "project")
         origin = call.headers.get("origin", "") or scope.origins[0]
         if origin not in scope.origins:
             raise Refusal(errors.ACCESS_ERROR, "origin")
         return scope, scope.embedded, origin
 
-    def verify(self, call: Call, members: frozenset[str]) -> tuple[Caller, dict[str, object]]:
+    async def verify(self, call: Call, members: frozenset[str]) -> tuple[Caller, dict[str, object]]:
         """The intent in a request with these members, and the members; each intent that does something, once."""
-        scope, tenant, origin = self.tenant(call)
         require_json_post(call)
         body = parse_object(call.body)
         if "intent" not in body or not body.keys() <= members:
@@ -89,10 +93,12 @@ class Callers:
         with intent_rules():
             intent = verify_intent(parse_intent(body["intent"]), self._clock.now_s(), verify_p256)
             validate_session(intent.data, intent.session)
-            if intent.name in _LOGINS and not (scope.plain_login or call.sealed):
-                raise Refusal(errors.SEALED_LOGIN_REQUIRED)
-            self._take(intent)
             key, public_key = _key(intent)
+        scope, tenant, origin = await self.tenant(call)  # it may be looked up: not for who has signed nothing
+        if intent.name in _LOGINS and not (scope.plain_login or call.sealed):
+            raise Refusal(errors.SEALED_LOGIN_REQUIRED)
+        with intent_rules():
+            self._take(intent)
         envelope: dict[str, Any] = body["intent"]
         return Caller(scope, tenant, origin, intent, key, public_key, envelope), body
 

@@ -81,8 +81,8 @@ async def test_weakness_13_nothing_of_an_intent_is_logged(world: World, capfd: p
     assert parse_address(app.wallet).hex() not in told
 
 
-async def test_weakness_14_there_is_no_administration_to_take_over(world: World) -> None:
-    """A tenant is part of the measured configuration: no call changes one."""
+async def test_weakness_14_image_without_officers_has_no_administration_to_take_over(world: World) -> None:
+    """All its tenants are part of the measured configuration: no call changes one."""
     for method in ("CreateTenant", "UpdateTenant", "GetTenant", "ProcessMigrationBatch"):
         request = Request(1, f"POST /rpc/WaasAuthenticatorAdmin/{method}", {"content-type": "application/json"}, b"{}")
         answer = await world.enclave.answer(request)
