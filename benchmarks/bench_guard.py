@@ -20,7 +20,10 @@ from enclave.guard.limits import MAX_RULES
 from enclave.records import Records
 from enclave.secret import Secret
 from evm.address import Address, checksum
-from evm.effects import MAX_EFFECTS, effects_of_payload
+from evm.effects import MAX_EFFECTS, Effect, effects_of_payload, effects_of_transaction, effects_of_typed_data
+from evm.effects.permits import PERMIT2
+from evm.transaction import Transaction, TransactionType
+from evm.typed_data import parse_typed_data
 from evm.wallet.payload import Call, CallsPayload
 from simulator.hostile_store import MemoryStore
 
@@ -39,14 +42,82 @@ def measure(seconds: float = 1.0) -> list[Figure]:
     typical = CallsPayload((Call(_TOKEN, data=_TRANSFER),) * 2)
     widest = CallsPayload((Call(_TOKEN, data=_TRANSFER),) * MAX_EFFECTS)
     few, many = _rules(10), _rules(MAX_RULES)
-    part = seconds / 4
+    part = seconds / 8
     typical_s = _fastest(lambda: _decide(typical, few), part)
     worst_s = _fastest(lambda: _decide(widest, many), part)
     return [
         Figure("payload of 2 transfers, effects and decision", typical_s * 1e3, "ms", at_most=TYPICAL_MS),
         Figure(f"  of {MAX_EFFECTS} transfers, by {MAX_RULES} rules", worst_s * 1e3, "ms", at_most=WORST_MS),
+        *(
+            Figure(
+                f"  {name}", _fastest(lambda read=read: judge(many, read(), _ABOUT), part) * 1e3, "ms", at_most=WORST_MS
+            )
+            for name, read in _LARGEST.items()
+        ),
         Figure("reservation of a budget, store in memory", _reserve(few, part) * 1e6, "us"),
     ]
+
+
+def _word(number: int) -> bytes:
+    return number.to_bytes(32, "big")
+
+
+def _multicall(calls: list[bytes]) -> bytes:
+    """Calldata of `multicall(bytes[])`."""
+    padded = [_word(len(call)) + call + bytes(-len(call) % 32) for call in calls]
+    ends = [32 * len(calls)]
+    for part in padded:
+        ends.append(ends[-1] + len(part))
+    return (
+        bytes.fromhex("ac9650d8") + _word(32) + _word(len(calls)) + b"".join(map(_word, ends[:-1])) + b"".join(padded)
+    )
+
+
+def _tree(levels: int, width: int) -> bytes:
+    """Calls inside calls, as many as fit a request."""
+    data = _TRANSFER
+    for _ in range(levels):
+        data = _multicall([data] * width)
+    return data
+
+
+def _items(count: int) -> bytes:
+    """Calldata of ERC-1155's batch: the shortest way to many effects."""
+    lists = _word(count) + _word(1) * count
+    at = (160, 160 + len(lists), 160 + 2 * len(lists))
+    parties = _WALLET.rjust(32, b"\0") + _FRIEND.rjust(32, b"\0")
+    return bytes.fromhex("2eb2c2d6") + parties + b"".join(map(_word, at)) + lists * 2 + _word(0)
+
+
+def _called(data: bytes) -> Callable[[], tuple[Effect, ...]]:
+    tx = Transaction(TransactionType.DYNAMIC_FEE, 1, 0, 1, 1, 21_000, _TOKEN, 0, data)
+    return lambda: effects_of_transaction(tx, _WALLET)
+
+
+def _documented(details: int) -> Callable[[], tuple[Effect, ...]]:
+    """A batch of Permit2, read from its JSON each time."""
+    names = {"PermitBatch": ("PermitDetails[] details", "address spender", "uint256 sigDeadline"),
+             "PermitDetails": ("address token", "uint160 amount", "uint48 expiration", "uint48 nonce"),
+             "EIP712Domain": ("uint256 chainId", "address verifyingContract")}  # fmt: skip
+    types = {
+        name: [dict(zip(("type", "name"), m.split(), strict=True)) for m in found] for name, found in names.items()
+    }
+    detail = {"token": checksum(_TOKEN), "amount": "1", "expiration": "1", "nonce": "0"}
+    document = {
+        "types": types,
+        "primaryType": "PermitBatch",
+        "domain": {"chainId": "1", "verifyingContract": checksum(PERMIT2)},
+        "message": {"details": [detail] * details, "spender": checksum(_FRIEND), "sigDeadline": "1"},
+    }
+    return lambda: effects_of_typed_data(parse_typed_data(document), _WALLET)
+
+
+_LARGEST: Final[dict[str, Callable[[], tuple[Effect, ...]]]] = {
+    "of 500 items of a batch, nobody's token": _called(_items(500)),
+    "of calls inside calls, 7 deep": _called(_multicall([_tree(7, 1)] * 12)),
+    "of calls inside calls, 2 wide": _called(_tree(6, 2)),
+    "of 200 permits in a document": _documented(200),
+}
 
 
 def _rules(count: int) -> Rules:
@@ -81,7 +152,7 @@ def _reserve(rules: Rules, seconds: float) -> float:
         fastest, end = float("inf"), time.perf_counter() + seconds
         for _ in range(300):
             await budgets.reserve(decision.draws, Outcome.ALLOW)
-        while time.perf_counter() < end:
+        while fastest == float("inf") or time.perf_counter() < end:
             start = time.perf_counter()
             await budgets.reserve(decision.draws, Outcome.ALLOW)
             fastest = min(fastest, time.perf_counter() - start)
@@ -91,11 +162,12 @@ def _reserve(rules: Rules, seconds: float) -> float:
 
 
 def _fastest(run: Callable[[], object], seconds: float) -> float:
+    """Of the processor's time, so that other work of the machine does not count."""
     fastest, end = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
+    while fastest == float("inf") or time.perf_counter() < end:
+        start = time.thread_time()
         run()
-        fastest = min(fastest, time.perf_counter() - start)
+        fastest = min(fastest, time.thread_time() - start)
     return fastest
 
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from enclave.guard.conditions import Addresses, CompiledRule, parse_hours
-from enclave.guard.document import ANY, OWN, Budget, Rule, RuleDocument, parse_amount
+from enclave.guard.document import ANY, OPEN, OWN, Budget, Rule, RuleDocument, parse_amount
 from enclave.guard.errors import RulesError
 from enclave.guard.limits import MAX_LIST_ADDRESSES, MAX_LISTS
 from enclave.guard.reviewers import Panel, compile_panel
@@ -109,7 +109,7 @@ class _Resolver:
     def __init__(self, document: RuleDocument) -> None:
         if len(document.lists) > MAX_LISTS or sum(map(len, document.lists.values())) > MAX_LIST_ADDRESSES:
             raise RulesError("rules-lists", "There are too many lists, or addresses in them.")
-        reserved = {ANY, OWN, COIN.standard} & (document.lists.keys() | document.tokens.keys())
+        reserved = {ANY, OWN, OPEN, COIN.standard} & (document.lists.keys() | document.tokens.keys())
         if reserved:
             raise RulesError("rules-reserved-name", f"{reserved.pop()} has a meaning of its own and cannot be a name.")
         self.lists = {
@@ -134,9 +134,9 @@ class _Resolver:
         for name in names:
             if name in self.lists:
                 members |= self.lists[name]
-            elif name not in (ANY, OWN):
+            elif name not in (ANY, OWN, OPEN):
                 members.add(_address(name, where))
-        return Addresses(names, frozenset(members), ANY in names, OWN in names)
+        return Addresses(names, frozenset(members), ANY in names, OWN in names, OPEN in names)
 
     def asset(self, name: str, where: str) -> tuple[int, Asset]:
         """Chain id and asset of a token's name; chain 0 for the coin, which every chain has."""

@@ -32,18 +32,22 @@ class Circumstances:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """A set of addresses, or all; `own` stands for the wallet that signs. `names` is how the rule says it."""
+    """A set of addresses, or all. `names` is how the rule says it.
+
+    `own` stands for the wallet that signs, `open` for whomever it turns out to be: the buyer in a sale.
+    """
 
     names: tuple[str, ...]
     members: frozenset[Address]
     all: bool
     own: bool
+    open: bool
 
     def has(self, address: Address | None, wallet: Address) -> bool:
-        """Whether it has the address; None (nobody in particular, or anybody at all) is only in the set of all."""
-        if self.all:
-            return True
-        return address is not None and (address in self.members or (self.own and address == wallet))
+        """Whether it has the address; None is nobody in particular, or anybody at all."""
+        if self.all or address is None:
+            return self.all or self.open
+        return address in self.members or (self.own and address == wallet)
 
     @property
     def words(self) -> str:

@@ -35,7 +35,7 @@ def _addresses(first: Addresses | None, second: Addresses | None) -> bool:
         return True
     if second is None or second.all:
         return False
-    return second.members <= first.members and (first.own or not second.own)
+    return second.members <= first.members and (first.own or not second.own) and (first.open or not second.open)
 
 
 def _assets(first: CompiledRule, second: CompiledRule) -> bool:

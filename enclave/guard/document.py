@@ -34,6 +34,7 @@ DayName: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 ANY: Final = "any"
 OWN: Final = "own"
+OPEN: Final = "open"
 PLAIN: Final = "plain"
 _AMOUNT: Final = re.compile(r"(0|[1-9][0-9]{0,77})(?:\.([0-9]{1,77}))?\Z")
 

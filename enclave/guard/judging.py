@@ -190,11 +190,15 @@ def subject_of(per: Subject, about: Circumstances) -> str:
 
 
 def _draws(rules: Rules, effects: tuple[Effect, ...], about: Circumstances) -> Iterator[Draw]:
-    """What each budget would lose. What comes back to the wallet itself is not lost; chain 0 is every chain."""
+    """What each budget would lose. What comes back to the wallet itself is not lost; chain 0 is every chain.
+
+    Coins that a session may send are as good as approved to it.
+    """
     leaving: Counter[tuple[Kind, int, Asset]] = Counter()
     for effect in all_effects(effects):
         if effect.amount and effect.asset is not None and effect.counterparty != about.wallet:
-            leaving[(effect.kind, effect.chain_id, effect.asset.kind)] += effect.amount
+            kind = Kind.APPROVAL if effect.kind is Kind.GRANT else effect.kind
+            leaving[(kind, effect.chain_id, effect.asset.kind)] += effect.amount
     for budget in rules.budgets:
         amount = sum(
             leaving[(kind, chain_id, budget.asset)] for kind in budget.kinds for chain_id in (budget.chain_id, 0)

@@ -1,4 +1,4 @@
-"""Typed documents by which an account acts: operations, forwarded calls, Safe and Sequence payloads, sales, grants."""
+"""Typed documents by which an account acts: operations, forwarded calls, Safe and Sequence payloads, grants."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,10 +11,9 @@ from evm.effects.call import Call, require_at
 from evm.effects.documents import documents
 from evm.effects.fields import Fields
 from evm.effects.messages import delegation, read_preimage
-from evm.effects.model import COIN, Asset, Effect, Kind, Reason, Standard
+from evm.effects.model import COIN, Effect, Kind, Reason
 from evm.effects.nesting import safe_operation
 from evm.effects.sequence import wallet_calls
-from evm.effects.tokens import transfer
 from evm.effects.user_operations import ENTRY_POINTS, Operation, halves, packed_gas, user_operation
 from evm.errors import EvmError
 from evm.wallet.payload import CALLS_TYPE, CONFIG_UPDATE_TYPE, MESSAGE_TYPE, BehaviorOnError
@@ -202,35 +201,3 @@ def _authorization(call: Call, fields: Fields) -> Iterable[Effect]:
     """EIP-7702 dressed as a document; a wallet that is asked for it this way will not be asked for anything better."""
     authorization = Authorization(fields.number("chainId"), fields.address("address"), fields.number("nonce"))
     return [delegation(call, call.sender, authorization)]
-
-
-_SEAPORT_STANDARDS: Final[dict[int, Standard]] = {1: "erc20", 2: "erc721", 3: "erc1155", 4: "erc721", 5: "erc1155"}
-_BY_CRITERIA: Final = 4  # from here on, the number says which items would do
-
-
-@documents(
-    "OrderComponents(address offerer,address zone,OfferItem[] offer,ConsiderationItem[] consideration,"
-    "uint8 orderType,uint256 startTime,uint256 endTime,bytes32 zoneHash,uint256 salt,bytes32 conduitKey,"
-    "uint256 counter)"
-    "ConsiderationItem(uint8 itemType,address token,uint256 identifierOrCriteria,uint256 startAmount,"
-    "uint256 endAmount,address recipient)"
-    "OfferItem(uint8 itemType,address token,uint256 identifierOrCriteria,uint256 startAmount,uint256 endAmount)"
-)
-def _seaport(call: Call, fields: Fields) -> Iterable[Effect]:
-    """A sale: what is offered goes to whoever pays the price. Whether the price is fair nobody here knows."""
-    offerer, expires_s = fields.address("offerer"), fields.number("endTime")
-    for item in fields.structs("offer"):
-        amount = max(item.number("startAmount"), item.number("endAmount"))
-        if item.number("itemType") == 0:
-            moved = call.effect(Kind.NATIVE, account=offerer, asset=COIN, amount=amount)
-        else:
-            moved = transfer(call, _offered(call, item), offerer, None, amount)
-        yield replace(moved, expires_s=expires_s)
-
-
-def _offered(call: Call, item: Fields) -> Asset:
-    kind = item.number("itemType")
-    if kind not in _SEAPORT_STANDARDS:
-        raise EvmError("effects-typed-data")
-    id_ = None if kind >= _BY_CRITERIA else item.number("identifierOrCriteria")
-    return call.asset(_SEAPORT_STANDARDS[kind], id_, token=item.address("token"))

@@ -102,6 +102,7 @@ class Call:
 
 
 Reader: TypeAlias = Callable[..., Iterable[Effect]]
+ContractReader: TypeAlias = Callable[[Call], Iterable[Effect]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,20 @@ def reads(*signatures: str) -> Callable[[Reader], Reader]:
     return register
 
 
+CONTRACTS: Final[dict[Address, ContractReader]] = {}
+"""Contracts without functions, by address: whatever they are sent is read by one reader."""
+
+
+def at_contract(contract: Address) -> Callable[[ContractReader], ContractReader]:
+    """Register a reader for all that is sent to a contract."""
+
+    def register(reader: ContractReader) -> ContractReader:
+        CONTRACTS[contract] = reader
+        return reader
+
+    return register
+
+
 def read_call(call: Call) -> tuple[Effect, ...]:
     """What a call does. Value that is sent along comes first, as an effect of its own."""
     effects: list[Effect] = []
@@ -145,6 +160,8 @@ def read_call(call: Call) -> tuple[Effect, ...]:
 def _read_data(call: Call) -> Iterable[Effect]:
     if call.depth > MAX_DEPTH:
         return [call.unknown(Reason.TOO_DEEP)]
+    if call.to in CONTRACTS:
+        return CONTRACTS[call.to](call)
     function = FUNCTIONS.get(call.selector)
     if function is None:
         return [call.unknown(Reason.SELECTOR)]

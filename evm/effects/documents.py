@@ -6,14 +6,16 @@ The domain names chain and contract; without a contract nobody would check it, w
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Final, TypeAlias
 
 from evm.address import ZERO_ADDRESS, Address
 from evm.effects.call import Call, Walk, require_at
 from evm.effects.fields import Fields
-from evm.effects.model import ALL, Effect, Reason
+from evm.effects.model import ALL, Effect, Kind, Reason
 from evm.effects.permits import PERMIT2, permit2_approval
 from evm.effects.tokens import approval, transfer
+from evm.effects.witnesses import read_witness
 from evm.errors import EvmError
 from evm.typed_data import TypedData
 
@@ -130,14 +132,23 @@ def _signature_transfer(call: Call, fields: Fields, permitted: Iterable[Fields])
 
 def _by_first_members(document: TypedData) -> DocumentReader | None:
     """Types with an open end: a witness of any type may follow the members of a Permit2 transfer."""
-    first = [(str(member["name"]), str(member["type"])) for member in document.fields[:4]]
+    members = [(str(member["name"]), str(member["type"])) for member in document.fields]
     rest = [("spender", "address"), ("nonce", "uint256"), ("deadline", "uint256")]
-    permissions_last = _PERMISSIONS in document.encoded_type
-    if permissions_last and first == [("permitted", "TokenPermissions"), *rest]:
-        return _permit_transfer if document.primary_type == "PermitWitnessTransferFrom" else None
-    if permissions_last and first == [("permitted", "TokenPermissions[]"), *rest]:
-        return _permit_batch_transfer if document.primary_type == "PermitBatchWitnessTransferFrom" else None
-    return None
+    if _PERMISSIONS not in document.encoded_type or members[1:4] != rest or len(members) != 5:
+        return None
+    read = _WITNESSED.get((document.primary_type, *members[0]))
+    return None if read is None else partial(_witness_transfer, read, *members[4])
+
+
+def _witness_transfer(read: DocumentReader, name: str, type_: str, call: Call, fields: Fields) -> Iterable[Effect]:
+    yield from read(call, fields)
+    yield from read_witness(call, fields, name, type_)
+
+
+_WITNESSED: Final[dict[tuple[str, str, str], DocumentReader]] = {
+    ("PermitWitnessTransferFrom", "permitted", "TokenPermissions"): _permit_transfer,
+    ("PermitBatchWitnessTransferFrom", "permitted", "TokenPermissions[]"): _permit_batch_transfer,
+}
 
 
 _AUTHORIZED: Final = "(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
@@ -148,3 +159,8 @@ def _with_authorization(call: Call, fields: Fields) -> Iterable[Effect]:
     """ERC-3009."""
     moved = transfer(call, call.asset("erc20"), fields.address("from"), fields.address("to"), fields.number("value"))
     return [replace(moved, expires_s=fields.number("validBefore"))]
+
+
+@documents("CancelAuthorization(address authorizer,bytes32 nonce)")
+def _cancel_authorization(call: Call, fields: Fields) -> Iterable[Effect]:
+    return [call.effect(Kind.REVOCATION, account=fields.address("authorizer"), asset=call.asset("erc20"))]

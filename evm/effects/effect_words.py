@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from evm.address import Address, checksum
-from evm.effects.model import Asset, Effect, Kind, Reason, Tokens
+from evm.effects.model import ALL, Asset, Effect, Kind, Reason, Tokens
 from evm.words import coins, printable, token_amount
 
 _LAST_YEAR_S: Final = 253_402_300_799  # 9999-12-31, the last date that has four digits
@@ -33,7 +33,7 @@ class Naming:
         if asset is None:
             return "assets"
         if asset.contract is None:
-            return coins(effect.amount or 0)
+            return "coins" if effect.amount is None else coins(effect.amount)
         token = self.tokens.get((effect.chain_id, asset.contract))
         name = f"{printable(token.symbol)} {checksum(asset.contract)}" if token else f"token {checksum(asset.contract)}"
         if asset.standard == "erc721":
@@ -46,6 +46,8 @@ class Naming:
             return "all"
         if effect.unlimited:
             return "an UNLIMITED amount"
+        if amount == ALL:
+            return "an amount without a bound"
         if asset.standard == "erc1155":
             return f"{amount} of item {asset.id if asset.id is not None else 'ANY'}"
         if asset.standard == "token":

@@ -136,7 +136,7 @@ class Effect:
         """Whether the amount is one that stands for "all there is and will be"."""
         if self.kind is Kind.OPERATOR:
             return True
-        if self.kind is not Kind.APPROVAL or self.amount is None:
+        if self.kind not in (Kind.APPROVAL, Kind.GRANT) or self.amount is None:
             return False
         return self.amount >= _UNLIMITED_FROM or self.amount in _WIDTHS
 

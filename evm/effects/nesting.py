@@ -163,11 +163,12 @@ def _safe_user_operation(call: Call, to: Address, value: int, data: bytes, opera
 @reads("execute(address,uint256,bytes)")
 def _account_execute(call: Call, to: Address, value: int, data: bytes) -> Iterable[Effect]:
     """A smart account that belongs to the sender, or is told by an entry point."""
-    return _account_batch(call, [(to, value, data)])
+    return account_batch(call, [(to, value, data)])
 
 
 @reads("executeBatch((address,uint256,bytes)[])")
-def _account_batch(call: Call, calls: Sequence[tuple[Address, int, bytes]]) -> Iterable[Effect]:
+def account_batch(call: Call, calls: Sequence[tuple[Address, int, bytes]]) -> Iterable[Effect]:
+    """Calls of target, value and data that the called contract makes as itself."""
     effects = [effect for to, value, data in calls for effect in call.inner(to, value, data)]
     return [call.nested(Kind.NESTED, effects, account=call.to)]
 
@@ -183,7 +184,7 @@ def _account_batch_of_three(
 ) -> Iterable[Effect]:
     if not len(targets) == len(values) == len(data):
         raise EvmError("abi")
-    return _account_batch(call, list(zip(targets, values, data, strict=True)))
+    return account_batch(call, list(zip(targets, values, data, strict=True)))
 
 
 @reads("execute(bytes32,bytes)", "executeFromExecutor(bytes32,bytes)")
@@ -194,10 +195,10 @@ def _account_execute_7579(call: Call, mode: bytes, data: bytes) -> Iterable[Effe
         raise EvmError("abi")
     match mode[0]:
         case 0x00:
-            return _account_batch(branch, [_single_7579(data)])
+            return account_batch(branch, [_single_7579(data)])
         case 0x01:
             [calls] = abi.decode(("(address,uint256,bytes)[]",), data)
-            return _account_batch(branch, calls)
+            return account_batch(branch, calls)
         case 0xFF if len(data) >= ADDRESS_BYTES:
             target = Address(data[:ADDRESS_BYTES])
             return [call.nested(Kind.NESTED, [delegate_call(branch, call.to, target, data[ADDRESS_BYTES:])])]

@@ -1,7 +1,7 @@
 """Allowances by signature, carried to the chain: EIP-2612, DAI, ERC-4494, and all of Permit2.
 
 The account is the one that signed, whoever sends the call. The same permits as documents to be signed are in
-`typed_data.py`.
+`documents.py`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ Details: TypeAlias = tuple[Address, int, int, int]
 """Token, amount, expiration (Unix seconds), nonce."""
 
 
-@reads("permit(address,address,uint256,uint256,uint8,bytes32,bytes32)")
+@reads("permit(address,address,uint256,uint256,uint8,bytes32,bytes32)", "permit(address,address,uint256,uint256,bytes)")
 def _permit(
     call: Call, owner: Address, spender: Address, amount: int, *_deadline_signature: object
 ) -> Iterable[Effect]:
@@ -34,7 +34,7 @@ def _permit_dai(
     return [approval(call, call.asset("erc20"), holder, spender, ALL if allowed else 0, None)]
 
 
-@reads("permit(address,uint256,uint256,bytes)")
+@reads("permit(address,uint256,uint256,bytes)", "permit(address,uint256,uint256,uint8,bytes32,bytes32)")
 def _permit_item(call: Call, spender: Address, id_: int, *_deadline_signature: object) -> Iterable[Effect]:
     """ERC-4494. Whose item it is, the call does not say."""
     return [approval(call, call.asset("erc721", id_), call.sender, spender, 1, None)]

@@ -109,6 +109,27 @@ def _safe_batch_transfer(
     yield from _callback(call, to, data)
 
 
+@reads("burn(uint256)", "burn(uint256,bytes)")
+def _burn(call: Call, number: int, _data: bytes = b"") -> Iterable[Effect]:
+    """Tokens end: as if they went to nobody."""
+    return [transfer(call, _either(call, number), call.sender, ZERO_ADDRESS, number)]
+
+
+@reads("burnFrom(address,uint256)", "operatorBurn(address,uint256,bytes,bytes)")
+def _burn_from(call: Call, account: Address, amount: int, *_data: bytes) -> Iterable[Effect]:
+    return [transfer(call, call.asset("erc20"), account, ZERO_ADDRESS, amount)]
+
+
+@reads("burn(address,uint256,uint256)")
+def _burn_1155(call: Call, account: Address, id_: int, amount: int) -> Iterable[Effect]:
+    return [transfer(call, call.asset("erc1155", id_), account, ZERO_ADDRESS, amount)]
+
+
+@reads("burnBatch(address,uint256[],uint256[])")
+def _burn_batch(call: Call, account: Address, ids: Sequence[int], amounts: Sequence[int]) -> Iterable[Effect]:
+    return _safe_batch_transfer(call, account, ZERO_ADDRESS, ids, amounts, b"")
+
+
 @reads("transferAndCall(address,uint256)", "transferAndCall(address,uint256,bytes)")
 def _transfer_and_call(call: Call, to: Address, amount: int, data: bytes = b"") -> Iterable[Effect]:
     return [transfer(call, call.asset("erc20"), call.sender, to, amount), *_callback(call, to, data)]
@@ -155,8 +176,15 @@ def _revoke_operator(call: Call, who: Address) -> Iterable[Effect]:
 @reads(
     "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)",
     "receiveWithAuthorization(address,address,uint256,uint256,uint256,bytes32,uint8,bytes32,bytes32)",
+    "transferWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)",
+    "receiveWithAuthorization(address,address,uint256,uint256,uint256,bytes32,bytes)",
 )
 def _with_authorization(
     call: Call, account: Address, to: Address, amount: int, *_validity_nonce_signature: object
 ) -> Iterable[Effect]:
     return [transfer(call, call.asset("erc20"), account, to, amount)]
+
+
+@reads("cancelAuthorization(address,bytes32,uint8,bytes32,bytes32)", "cancelAuthorization(address,bytes32,bytes)")
+def _cancel_authorization(call: Call, account: Address, *_nonce_and_signature: object) -> Iterable[Effect]:
+    return [call.effect(Kind.REVOCATION, account=account, asset=call.asset("erc20"))]

@@ -18,6 +18,14 @@ PAYROLL = Address(b"\x44" * 20)
 DEX = Address(b"\xde" * 20)
 APP_KEY = Address(b"\xaa" * 20)
 STRANGER = Address(b"\x77" * 20)
+WETH = Address(b"\x3e" * 20)
+VAULT = Address(b"\x4a" * 20)
+ROUTER = Address(b"\xd1" * 20)
+LENDING = Address(b"\x1e" * 20)
+BRIDGE = Address(b"\xb1" * 20)
+SETTLEMENT = Address(b"\xc0" * 20)  # of orders that are sold by signature
+REACTOR = Address(b"\x4e" * 20)  # of orders that Permit2 pays
+FEES = Address(b"\xfe" * 20)  # what markets take
 SWAP = "0x12345678"
 NOW_S = 1_764_400_000  # a Saturday
 
@@ -28,6 +36,8 @@ DOCUMENT: Final[Mapping[str, Any]] = {
     "tokens": {
         "usd": {"chain": 1, "address": checksum(USD), "standard": "erc20", "decimals": 6},
         "art": {"chain": 1, "address": checksum(ART), "standard": "erc721"},
+        "weth": {"chain": 1, "address": checksum(WETH), "standard": "erc20", "decimals": 18},
+        "vault": {"chain": 1, "address": checksum(VAULT), "standard": "erc20", "decimals": 18},
     },
     "lists": {
         "thieves": [checksum(THIEF)],
@@ -38,6 +48,11 @@ DOCUMENT: Final[Mapping[str, Any]] = {
         "multi-send": [checksum(MULTI_SEND)],
         "entry-points": [checksum(ENTRY_POINT)],
         "app-keys": [checksum(APP_KEY)],
+        "venues": [checksum(ROUTER), checksum(LENDING), checksum(BRIDGE), checksum(WETH), checksum(VAULT)],
+        "routers": [checksum(ROUTER)],
+        "settlement": [checksum(SETTLEMENT)],
+        "reactors": [checksum(REACTOR)],
+        "fees": [checksum(FEES)],
     },
     "rules": [
         {"id": "thieves", "decision": "deny", "counterparties": ["thieves"],
@@ -51,6 +66,17 @@ DOCUMENT: Final[Mapping[str, Any]] = {
         {"id": "fees", "decision": "allow", "effects": ["fee"]},
         {"id": "pay", "decision": "allow", "effects": ["transfer"], "assets": ["usd"],
          "counterparties": ["payroll", "own"]},
+        {"id": "trade", "decision": "allow", "effects": ["transfer"], "assets": ["usd", "weth", "vault"],
+         "counterparties": ["venues", "own", "fees"]},
+        {"id": "trade-coins", "decision": "allow", "effects": ["native"], "counterparties": ["venues"]},
+        {"id": "coins-come-back", "decision": "allow", "effects": ["approval"], "assets": ["native"],
+         "counterparties": ["own"]},
+        {"id": "route", "decision": "allow", "effects": ["nested"], "contracts": ["routers"]},
+        {"id": "sell", "decision": "second-factor", "effects": ["transfer"], "assets": ["usd", "art", "weth"],
+         "contracts": ["settlement"], "counterparties": ["open", "payroll"], "by_signature": True,
+         "lasts_at_most_s": 3600},
+        {"id": "permit-reactor", "decision": "second-factor", "effects": ["approval"], "assets": ["usd"],
+         "counterparties": ["reactors"], "by_signature": True, "lasts_at_most_s": 3600},
         {"id": "pay-coins", "decision": "allow", "effects": ["native"], "counterparties": ["payroll", "dex", "own"]},
         {"id": "give-art", "decision": "review", "effects": ["transfer"], "assets": ["art"],
          "counterparties": ["payroll"]},

@@ -6,8 +6,12 @@ import pytest
 
 from enclave.guard.decision_json import decision_to_json
 from enclave.guard.judging import Outcome
-from tests.enclave_guard.corpus import HOSTILE, ORDINARY, Case
+from tests.enclave_guard import corpus, corpus_calls, corpus_documents
+from tests.enclave_guard.corpus import Case
 from tests.enclave_guard.guard_rules import RULES, decide
+
+HOSTILE = [*corpus.HOSTILE, *corpus_calls.HOSTILE, *corpus_documents.HOSTILE]
+ORDINARY = [*corpus.ORDINARY, *corpus_calls.ORDINARY, *corpus_documents.ORDINARY]
 
 
 @pytest.mark.parametrize("case", [*HOSTILE, *ORDINARY], ids=lambda case: case.name)
@@ -22,7 +26,7 @@ def test_case_gets_its_answer_from_the_rule_that_is_meant_to_give_it(case: Case)
 def test_the_corpus_is_large_and_has_no_case_twice() -> None:
     names = [case.name for case in [*HOSTILE, *ORDINARY]]
     assert len(set(names)) == len(names)
-    assert len(HOSTILE) >= 120
+    assert (len(HOSTILE), len(ORDINARY)) >= (300, 120)
     assert all(case.outcome != "allow" for case in HOSTILE)
 
 
@@ -35,11 +39,11 @@ def test_every_denial_says_what_would_change_it_or_that_a_rule_forbids_it() -> N
 
 
 def test_no_case_takes_long() -> None:
-    """The bound is 50 ms; ten runs, so that one pause of the machine does not decide."""
+    """The bound is 50 ms of the processor's time; some runs, for a busy machine also slows that down."""
     for case in [*HOSTILE, *ORDINARY]:
         times = []
-        for _ in range(10):
-            start = time.perf_counter()
+        for _ in range(5):
+            start = time.thread_time()
             decide(case.effects())
-            times.append(time.perf_counter() - start)
+            times.append(time.thread_time() - start)
         assert min(times) < 0.05, case.name

@@ -121,7 +121,7 @@ def test_permit2_documents_of_another_contract_are_unknown() -> None:
 
 
 @pytest.mark.parametrize("witness", [False, True])
-def test_a_permit2_transfer_lets_its_spender_choose_the_receiver(witness: bool) -> None:
+def test_a_permit2_transfer_lets_its_spender_choose_the_receiver_and_a_witness_is_not_understood(witness: bool) -> None:
     members = "TokenPermissions permitted,address spender,uint256 nonce,uint256 deadline"
     message: dict[str, Any] = {"permitted": {"token": TOKEN, "amount": 5}, "spender": THIEF, "nonce": 0, "deadline": 9}
     if witness:
@@ -131,7 +131,8 @@ def test_a_permit2_transfer_lets_its_spender_choose_the_receiver(witness: bool) 
         found = document(
             "PermitTransferFrom", {"PermitTransferFrom": members, **PERMISSIONS}, message, contract=PERMIT2
         )
-    [effect] = read(found)
+    [effect, *others] = read(found)
+    assert [(other.kind, other.reason) for other in others] == [(Kind.UNKNOWN, Reason.TYPED_DATA)] * witness
     assert brief(effect) == ("approval", WALLET, THIEF, 5, 9)
 
 
