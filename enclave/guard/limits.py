@@ -10,7 +10,6 @@ MAX_LIST_ADDRESSES: Final = 768  # over all lists
 MAX_TOKENS: Final = 256
 MAX_EXAMPLES: Final = 256
 MAX_COMPARISONS: Final = 16_384  # of an effect with a rule; about 20 ms
-MAX_LEDGER_ENTRIES: Final = 256  # of one budget; older ones are merged to the later time
 MAX_WINDOW_S: Final = 366 * 86_400
 MAX_LOG_LINE_BYTES: Final = 1024 * 1024  # 512 effects in JSON
 MAX_LOG_DEPTH: Final = 64  # two levels of JSON for each level of effects

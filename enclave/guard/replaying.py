@@ -11,7 +11,7 @@ from functools import partial
 from enclave.guard.compiling import Rules
 from enclave.guard.decision_json import LogEntry
 from enclave.guard.judging import Decision, Draw, Outcome, judge
-from enclave.guard.ledger import Ledger
+from enclave.ledger import Entry, Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class _Ledgers:
         for draw in draws:
             window_s = draw.budget.budget.window_s
             if window_s is not None:
-                self._ledgers[self._key(draw)] = self._of(draw).drawn(now_s, window_s, draw.amount, b"")
+                self._ledgers[self._key(draw)] = self._of(draw).drawn(now_s, window_s, Entry(now_s, draw.amount))
 
     def _of(self, draw: Draw) -> Ledger:
         return self._ledgers.get(self._key(draw), Ledger())

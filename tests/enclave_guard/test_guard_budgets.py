@@ -14,8 +14,7 @@ from enclave.errors import Refusal, StoreError
 from enclave.guard.budgets import BudgetExceeded, Budgets, Reservation
 from enclave.guard.compiling import CompiledBudget
 from enclave.guard.judging import Draw, Outcome
-from enclave.guard.ledger import Entry, Ledger, parse_ledger
-from enclave.guard.limits import MAX_LEDGER_ENTRIES
+from enclave.ledger import MAX_LEDGER_ENTRIES, Entry, Ledger, parse_ledger
 from enclave.records import Records
 from enclave.secret import Secret
 from protocol import errors
@@ -372,7 +371,7 @@ def test_no_order_of_events_exceeds_a_budget_and_without_failures_it_is_exact() 
 def test_a_long_ledger_is_merged_and_never_counts_less() -> None:
     ledger, exact = Ledger(), []
     for time_s in range(0, 4 * MAX_LEDGER_ENTRIES, 2):
-        ledger = ledger.drawn(time_s, 1000, 1, b"i" * 16)
+        ledger = ledger.drawn(time_s, 1000, Entry(time_s, 1, b"i" * 16))
         exact = [entry for entry in [*exact, time_s] if entry > time_s - 1000]
         assert len(ledger.entries) <= MAX_LEDGER_ENTRIES
         assert ledger.spent(time_s, 1000) >= len(exact)

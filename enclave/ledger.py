@@ -1,15 +1,16 @@
 """What has been drawn from one budget by one subject, as a value: entries with a time, an amount and an id.
 
-A sum over a rolling window is exact as long as the entries are kept apart. There are at most `MAX_LEDGER_ENTRIES`; the
-oldest are merged into the next, which ends later: so the sum is never less than what was drawn in the window.
+An entry counts until its time is as old as the window: a spending counts from the present for the window's length, an
+authority until its end, which lies ahead, with a window of nothing. The sum is exact as long as the entries are kept
+apart. There are at most `MAX_LEDGER_ENTRIES`; the oldest are merged into the next, which ends later: so the sum is
+never less than what was drawn.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from enclave.guard.limits import MAX_LEDGER_ENTRIES
-
+MAX_LEDGER_ENTRIES: Final = 256  # of one budget; older ones are merged to the later time
 ID_BYTES: Final = 16
 _TIME_BYTES: Final = 8
 _AMOUNT_BYTES: Final = 72  # the largest amount that a budget can name has 515 bits
@@ -37,15 +38,19 @@ class Ledger:
             return 0
         return sum(entry.amount for entry in self.entries if entry.time_s > now_s - window_s)
 
-    def drawn(self, now_s: int, window_s: int, amount: int, id_: bytes) -> "Ledger":
+    def drawn(self, now_s: int, window_s: int, entry: Entry) -> "Ledger":
         """With one more entry; without those that the window has passed."""
-        kept = [entry for entry in self.entries if entry.time_s > now_s - window_s]
-        kept.append(Entry(now_s, amount, id_))
+        kept = [old for old in self.entries if old.time_s > now_s - window_s]
+        kept.append(entry)
         kept.sort(key=lambda entry: entry.time_s)
         while len(kept) > MAX_LEDGER_ENTRIES:
             first, second, *rest = kept
             kept = [Entry(second.time_s, first.amount + second.amount), *rest]
         return Ledger(tuple(kept))
+
+    def holds(self, id_: bytes) -> bool:
+        """Whether there is an entry of this id by itself."""
+        return any(entry.id == id_ for entry in self.entries)
 
     def released(self, id_: bytes) -> "Ledger":
         """Without the entry of this id, if it is still there by itself."""
