@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from enclave.account_changes import AccountChanges
 from enclave.accounts import Accounts
+from enclave.delegation_services import delegation_methods
 from enclave.devices import Devices
 from enclave.dispatch import Methods, SignedMethod
 from enclave.login import auth_code_mode, id_token_mode, otp_mode, passkey_mode
@@ -68,6 +69,7 @@ async def instrument_methods(parts: Parts) -> Methods:
     account = AccountService(clock, authorizer, accounts, changes, proofs, nonces)
     signed: Mapping[str, SignedMethod] = {
         **_admin_methods(parts, accounts, nonces, client_secrets),
+        **delegation_methods(parts, authorizer, changes, records, nonces, wallets),
         **wallet_methods(parts, authorizer, accounts, records, nonces, wallets),
         "/rpc/IdentityInstrument/CommitVerifier": instrument.commit_verifier,
         "/rpc/IdentityInstrument/CompleteAuth": instrument.complete_auth,

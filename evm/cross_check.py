@@ -16,9 +16,12 @@ from eth_account._utils.legacy_transactions import serializable_unsigned_transac
 from eth_account.messages import SignableMessage, encode_defunct, encode_typed_data
 from eth_account.typed_transactions.access_list_transaction import AccessListTransaction
 from eth_account.typed_transactions.dynamic_fee_transaction import DynamicFeeTransaction
+from eth_account.typed_transactions.set_code_transaction import Authorization as UnsignedAuthorization
 from eth_account.typed_transactions.set_code_transaction import SetCodeTransaction
 
 from evm.address import Address
+from evm.authorization import Authorization
+from evm.delegations.model import Delegation, Manager
 from evm.errors import EvmError
 from evm.keccak import keccak256
 from evm.message import PersonalMessage
@@ -60,6 +63,22 @@ def check_transaction(tx: Transaction) -> None:
     except Exception:  # noqa: BLE001  it raises whatever its parts raise
         raise EvmError("encoders-disagree") from None
     _compare(tx.digest, digest)
+
+
+def check_delegation(delegation: Delegation, manager: Manager, chain_id: int) -> None:
+    """Both encoders agree on the delegation."""
+    document = delegation.document(manager, chain_id)
+    try:
+        digest = _hash(encode_typed_data(full_message=document))
+    except Exception:  # noqa: BLE001  it raises whatever its parts raise
+        raise EvmError("encoders-disagree") from None
+    _compare(delegation.digest(manager, chain_id), digest)
+
+
+def check_authorization(authorization: Authorization) -> None:
+    """Both encoders agree on the authorization of EIP-7702."""
+    theirs = UnsignedAuthorization(authorization.chain_id, authorization.delegate, authorization.nonce)
+    _compare(authorization.digest, bytes(theirs.hash()))
 
 
 def check_wallet_payload(payload: Payload | RecoveryPayload, wallet: Address, chain_id: int) -> None:

@@ -86,6 +86,9 @@ LOGIN_NOT_FRESH: Final = ErrorCode("LoginNotFresh", 7334, 401, "Log in again fir
 NOT_DUE: Final = ErrorCode("NotDue", 7335, 409, "The waiting time is not over")
 WALLET_NOT_FOUND: Final = ErrorCode("WalletNotFound", 7340, 404, "There is no smart wallet; create it first")
 WALLET_RULE: Final = ErrorCode("WalletRule", 7341, 400, "A rule of the wallet forbids this")
+DELEGATION_NOT_FOUND: Final = ErrorCode("DelegationNotFound", 7350, 404, "There is no such delegation")
+DELEGATION_RULE: Final = ErrorCode("DelegationRule", 7351, 403, "A rule of delegations forbids this")
+EXPOSURE_EXCEEDED: Final = ErrorCode("ExposureExceeded", 7352, 403, "More could leave than may be outstanding")
 SEALED_LOGIN_REQUIRED: Final = ErrorCode(
     "SealedLoginRequired", 7319, 403, "This scope takes logins through the sealed channel only"
 )

@@ -12,7 +12,10 @@ Right = Literal[
     "attest_session",
     "recover_wallet",
     "sign_legacy_wallet",
+    "grant_delegation",
+    "take_on_code",
 ]
-"""`sign_digest`: 32 bytes, or a preimage, of which nobody can tell what they mean. The last five are about wallets:
-calls and messages; the next configuration; implicit sessions; queued recoveries; wallets of the second generation.
+"""`sign_digest`: 32 bytes, or a preimage, of which nobody can tell what they mean. The next five are about wallets:
+calls and messages; the next configuration; implicit sessions; queued recoveries; wallets of the second generation. The
+last two are about the account of the login's key: who may spend for it (ERC-7710), and whose code it runs (EIP-7702).
 """

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from enclave.config.delegations import Delegations, validate_delegations
 from enclave.config.embedded import EmbeddedWallets, validate_embedded
 from enclave.config.fields import Measured, Text
 from enclave.config.oidc import OidcClient, validate_client
@@ -46,6 +47,8 @@ class Scope(Measured, frozen=True, kw_only=True):
     """What smart wallets of this scope begin with; without it none are made."""
     embedded: EmbeddedWallets | None = None
     """Whether applications may use the wire of embedded wallets, and with which access keys."""
+    delegations: Delegations | None = None
+    """What accounts may delegate, to whom, and up to which amounts; without it nothing."""
 
     @property
     def passkey_origins(self) -> tuple[str, ...]:
@@ -69,6 +72,8 @@ def validate_scope(scope: Scope) -> None:
         validate_wallet_template(scope.wallet, scope.scope)
     if scope.embedded is not None:
         validate_embedded(scope.embedded, scope.wallet, scope.scope)
+    if scope.delegations is not None:
+        validate_delegations(scope.delegations, scope.scope)
     for client in scope.oidc:
         validate_client(client)
     if scope.passkey_rp_id and not (_DOMAIN.match(scope.passkey_rp_id) and scope.passkey_origins):

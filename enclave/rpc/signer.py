@@ -19,6 +19,7 @@ from enclave.second_opinion import SecondOpinion
 from enclave.wallets import Wallets
 from evm.address import Address, parse_address
 from evm.errors import EvmError
+from evm.delegations.delegation_type import DELEGATION_TYPE
 from evm.message import PersonalMessage, parse_message
 from evm.transaction import Transaction, parse_transaction, transaction_hash
 from evm.typed_data import TypedData, parse_typed_data
@@ -123,6 +124,8 @@ class SignerService:
             digest, understood = payload.digest, payload.understood()
         except EvmError as error:
             raise Refusal(errors.UNDECODABLE, error.code) from None
+        if isinstance(payload, TypedData) and payload.encoded_type == DELEGATION_TYPE:
+            raise Refusal(errors.DELEGATION_RULE, "delegation-as-document")  # its methods hold it to rules and caps
         if _speaks_for_wallets(caller.scope):
             await self._validate_undisguised(payload)
         if len(encode_json(understood)) > limits.MAX_UNDERSTOOD_BYTES:  # an answer that no frame holds signs nothing

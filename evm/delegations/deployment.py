@@ -25,8 +25,10 @@ class Deployment:
         return {address: name for name, address in self.enforcers.items()}
 
     def caveat(self, terms: Terms) -> Caveat:
-        """The caveat with these terms."""
+        """The caveat with these terms; `delegation-enforcer` for a kind that is not among these."""
         name, data = encode_terms(terms)
+        if name not in self.enforcers:
+            raise DelegationError("delegation-enforcer")
         return Caveat(self.enforcers[name], data)
 
     def understand(self, caveat: Caveat) -> Terms:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from evm.address import ADDRESS_BYTES, Address, checksum
 from evm.authorization import MAX_CHAIN_ID
+from evm.delegations.delegation_type import CAVEAT_TYPE, DELEGATION_TYPE
 from evm.delegations.errors import require
 from evm.fields import UINT256_MAX
 from evm.keccak import keccak256
@@ -23,12 +24,8 @@ ROOT_AUTHORITY: Final = b"\xff" * 32
 ANY_DELEGATE: Final = Address(bytes.fromhex("a11".zfill(40)))
 """Whoever comes may redeem."""
 
-_CAVEAT_TYPE: Final = "Caveat(address enforcer,bytes terms)"
-_DELEGATION_TYPE: Final = (
-    "Delegation(address delegate,address delegator,bytes32 authority,Caveat[] caveats,uint256 salt)" + _CAVEAT_TYPE
-)
-_CAVEAT: Final = keccak256(_CAVEAT_TYPE.encode())
-_DELEGATION: Final = keccak256(_DELEGATION_TYPE.encode())
+_CAVEAT: Final = keccak256(CAVEAT_TYPE.encode())
+_DELEGATION: Final = keccak256(DELEGATION_TYPE.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +87,26 @@ class Delegation:
         return keccak256(b"\x19\x01" + manager.domain_separator(chain_id) + self.hash)
 
     def typed_data(self, manager: Manager, chain_id: int) -> TypedData:
-        """The same as a document, for signers of documents."""
-        manager.domain_separator(chain_id)
-        return parse_typed_data(
-            {
-                "types": _TYPES,
-                "primaryType": "Delegation",
-                "domain": {
-                    "name": manager.name,
-                    "version": manager.version,
-                    "chainId": chain_id,
-                    "verifyingContract": checksum(manager.address),
-                },
-                "message": self._message(),
-            }
-        )
+        """The same as a document that was understood, for signers of documents."""
+        return parse_typed_data(self.document(manager, chain_id))
 
-    def _message(self) -> dict[str, Any]:
+    def document(self, manager: Manager, chain_id: int) -> dict[str, Any]:
+        """The same as a document, in JSON; chain id 0 is refused."""
+        manager.domain_separator(chain_id)
+        return {
+            "types": _TYPES,
+            "primaryType": "Delegation",
+            "domain": {
+                "name": manager.name,
+                "version": manager.version,
+                "chainId": chain_id,
+                "verifyingContract": checksum(manager.address),
+            },
+            "message": self.as_json(),
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        """The delegation in the JSON of documents."""
         return {
             "delegate": checksum(self.delegate),
             "delegator": checksum(self.delegator),

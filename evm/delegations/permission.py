@@ -17,7 +17,7 @@ from evm.delegations.context import SignedDelegation, encode_context
 from evm.delegations.deployment import Deployment
 from evm.delegations.errors import DelegationError, require
 from evm.delegations.model import ROOT_AUTHORITY, Delegation
-from evm.delegations.permission_kinds import PERMISSIONS, parse_time
+from evm.delegations.permission_kinds import PERMISSIONS, REVOCATION, enforcers_of, parse_time
 from evm.delegations.terms import (
     CalldataSlice,
     ExactCalldata,
@@ -91,13 +91,18 @@ class PermissionRequest:
 
     def response(self, signed: SignedDelegation, deployment: Deployment) -> dict[str, Any]:
         """The answer, once the delegation is signed."""
-        return {
-            **self.source,
-            "from": checksum(signed.delegation.delegator),
-            "context": "0x" + encode_context([signed]).hex(),
-            "dependencies": [],
-            "delegationManager": checksum(deployment.manager.address),
-        }
+        return permission_response(self.source, signed, deployment)
+
+
+def permission_response(source: Mapping[str, Any], signed: SignedDelegation, deployment: Deployment) -> dict[str, Any]:
+    """The answer to a request, also long after: `source` is the request as it was granted."""
+    return {
+        **source,
+        "from": checksum(signed.delegation.delegator),
+        "context": "0x" + encode_context([signed]).hex(),
+        "dependencies": [],
+        "delegationManager": checksum(deployment.manager.address),
+    }
 
 
 def parse_permission_request(value: object, now_s: int) -> PermissionRequest:
@@ -170,8 +175,16 @@ def _addresses(value: object, code: str) -> tuple[Address, ...]:
     return found
 
 
-def supported_permissions(chains: frozenset[int]) -> dict[str, Any]:
-    """The answer to `wallet_getSupportedExecutionPermissions`."""
-    return {
-        kind: {"chainIds": [hex(chain) for chain in sorted(chains)], "ruleTypes": list(RULES)} for kind in PERMISSIONS
-    }
+def supported_permissions(chains: Mapping[int, Deployment]) -> dict[str, Any]:
+    """The answer to `wallet_getSupportedExecutionPermissions`: each kind with the chains that can check it."""
+    found = {}
+    for kind in PERMISSIONS:
+        able = [chain for chain in sorted(chains) if enforcers_of(kind) <= chains[chain].enforcers.keys()]
+        if able:
+            found[kind] = {"chainIds": [hex(chain) for chain in able], "ruleTypes": list(_rules_of(kind))}
+    return found
+
+
+def _rules_of(kind: str) -> tuple[str, ...]:
+    """A permission that pays nobody has an end, and nothing else to say."""
+    return ("expiry",) if kind == REVOCATION else RULES

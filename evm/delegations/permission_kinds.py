@@ -109,3 +109,22 @@ PERMISSIONS: Final[Mapping[str, Read]] = {
     "erc20-token-stream": _stream(token=True),
     REVOCATION: _revocations,
 }
+
+
+_ALWAYS: Final = frozenset({"TimestampEnforcer", "NonceEnforcer"})
+_COINS: Final = frozenset({"ExactCalldataEnforcer", "AllowedTargetsEnforcer"})
+_TOKENS: Final = frozenset({"ValueLteEnforcer", "AllowedCalldataEnforcer"})
+_ENFORCERS: Final[Mapping[str, frozenset[str]]] = {
+    "native-token-allowance": _COINS | {"NativeTokenPeriodTransferEnforcer"},
+    "native-token-periodic": _COINS | {"NativeTokenPeriodTransferEnforcer"},
+    "native-token-stream": _COINS | {"NativeTokenStreamingEnforcer"},
+    "erc20-token-allowance": _TOKENS | {"ERC20PeriodTransferEnforcer"},
+    "erc20-token-periodic": _TOKENS | {"ERC20PeriodTransferEnforcer"},
+    "erc20-token-stream": _TOKENS | {"ERC20StreamingEnforcer"},
+    REVOCATION: frozenset({"ApprovalRevocationEnforcer"}),
+}
+
+
+def enforcers_of(kind: str) -> frozenset[str]:
+    """The contracts that check a permission of this kind, by name; a rule about redeemers needs one more."""
+    return _ALWAYS | _ENFORCERS[kind]

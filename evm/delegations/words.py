@@ -1,7 +1,5 @@
 """A grant in sentences: what may go, to whom, until when, what it can cost at the most, and how it is taken back."""
 
-from datetime import UTC, datetime
-
 from evm.address import Address, checksum
 from evm.delegations.grant import Grant
 from evm.delegations.model import ANY_DELEGATE
@@ -16,9 +14,8 @@ from evm.delegations.terms import (
     Revocations,
     Stream,
 )
+from evm.wallet.times import moment
 from evm.words import coins, token_amount
-
-_LATEST_S = 253_402_300_799  # the end of the year 9999, the last that is written as a date
 
 
 def grant_words(grant: Grant, chain_id: int, exposure: int) -> list[str]:
@@ -34,13 +31,6 @@ def grant_words(grant: Grant, chain_id: int, exposure: int) -> list[str]:
     words.append(f"At the most, this costs {_cost(grant, exposure)}")
     words.append("Usable once" if isinstance(grant.revocable_by, Once) else "Can be taken back before that")
     return words
-
-
-def moment(at_s: int) -> str:
-    """A time as a person reads it, in UTC; beyond the year 9999, the number."""
-    if at_s > _LATEST_S:
-        return f"second {at_s}"
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _listed(addresses: tuple[Address, ...]) -> str:

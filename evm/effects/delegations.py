@@ -7,6 +7,7 @@ otherwise the grant has no bound and no end, whatever its caveats seem to say.
 from collections.abc import Iterable
 
 from evm.address import Address
+from evm.delegations.delegation_type import DELEGATION_TYPE
 from evm.delegations.deployment import METAMASK
 from evm.delegations.errors import DelegationError
 from evm.delegations.grant import Grant, read_grant
@@ -18,10 +19,7 @@ from evm.effects.fields import Fields
 from evm.effects.model import COIN, Asset, Effect, Kind
 
 
-@documents(
-    "Delegation(address delegate,address delegator,bytes32 authority,Caveat[] caveats,uint256 salt)"
-    "Caveat(address enforcer,bytes terms)"
-)
+@documents(DELEGATION_TYPE)
 def _delegation(call: Call, fields: Fields) -> Iterable[Effect]:
     delegator, delegate = fields.address("delegator"), fields.address("delegate")
     grant = _read(call, fields)

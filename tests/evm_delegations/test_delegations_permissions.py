@@ -204,7 +204,7 @@ class Wallet:
 
     def answer(self, call: dict[str, Any]) -> Any:
         if call["method"] == "wallet_getSupportedExecutionPermissions":
-            return supported_permissions(frozenset({CHAIN}))
+            return supported_permissions({CHAIN: METAMASK})
         if call["method"] == "wallet_getGrantedExecutionPermissions":
             return self.granted
         [value] = call["params"]

@@ -35,7 +35,7 @@ def without_blocks(text: str) -> str:
 
 def routes() -> set[str]:
     """Every path that the enclave's composition names, and the one that the dispatcher takes for sealed requests."""
-    names = ("app.py", "services.py", "wallet_services.py", "waas_services.py")
+    names = ("app.py", "services.py", "wallet_services.py", "waas_services.py", "delegation_services.py")
     composing = [ast.parse((ROOT / "enclave" / name).read_text()) for name in names]
     nodes = [node for tree in composing for node in ast.walk(tree)]
     texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]

@@ -1,0 +1,69 @@
+"""The methods of delegations and of account code, put together when the first of them is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from enclave.account_changes import AccountChanges
+from enclave.dispatch import SignedMethod
+from enclave.later import Later
+from enclave.nonces import Nonces
+from enclave.parts import Parts
+from enclave.records import Records
+from enclave.rpc.authorized import Authorizer
+from enclave.wallets import Wallets
+
+if TYPE_CHECKING:
+    from enclave.rpc.account_code import AccountCodeService
+    from enclave.rpc.delegation import DelegationService
+
+
+@dataclass(frozen=True, slots=True)
+class DelegationServices:
+    """The two services."""
+
+    delegation: DelegationService
+    code: AccountCodeService
+
+
+_METHODS: Final[Mapping[str, Callable[[DelegationServices], SignedMethod]]] = {
+    "/rpc/Delegation/Supported": lambda of: of.delegation.supported,
+    "/rpc/Delegation/Request": lambda of: of.delegation.request,
+    "/rpc/Delegation/Grant": lambda of: of.delegation.grant,
+    "/rpc/Delegation/List": lambda of: of.delegation.list,
+    "/rpc/Delegation/Revoke": lambda of: of.delegation.revoke,
+    "/rpc/Signer/SignAuthorization": lambda of: of.code.sign_authorization,
+}
+
+
+def delegation_methods(
+    parts: Parts, authorizer: Authorizer, changes: AccountChanges, records: Records, nonces: Nonces, wallets: Wallets
+) -> Mapping[str, SignedMethod]:
+    """The methods by path; their modules are not loaded yet."""
+
+    def load() -> DelegationServices:
+        from enclave.delegations.grants import GrantRecords
+        from enclave.delegations.outstanding import OutstandingAuthority
+        from enclave.delegations.proposals import Proposer
+        from enclave.rpc.account_code import AccountCodeService
+        from enclave.rpc.delegation import DelegationService
+
+        clock, second = parts.clock, parts.second_opinion
+        return DelegationServices(
+            delegation=DelegationService(
+                authorizer,
+                wallets,
+                nonces,
+                clock,
+                second,
+                Proposer(parts.ports.entropy.random),
+                GrantRecords(records),
+                OutstandingAuthority(records, clock.now_s),
+            ),
+            code=AccountCodeService(authorizer, wallets, changes, second),
+        )
+
+    later = Later(load)
+    return {path: later.method(choose) for path, choose in _METHODS.items()}
