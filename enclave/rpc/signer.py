@@ -18,8 +18,8 @@ from enclave.rpc.envelope import SignedCall, encode_json
 from enclave.second_opinion import SecondOpinion
 from enclave.wallets import Wallets
 from evm.address import Address, parse_address
-from evm.errors import EvmError
 from evm.delegations.delegation_type import DELEGATION_TYPE
+from evm.errors import EvmError
 from evm.message import PersonalMessage, parse_message
 from evm.transaction import Transaction, parse_transaction, transaction_hash
 from evm.typed_data import TypedData, parse_typed_data

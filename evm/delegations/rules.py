@@ -37,7 +37,7 @@ class GrantRules:
 class VerifiedGrant:
     """A delegation that may be signed, and what it allows. Only `verify_grant` makes one.
 
-    `exposure` is to be held as outstanding until `grant.expires_at_s`, or until the grant has been revoked.
+    `exposure` is to be held as outstanding until `grant.expires_at_s`.
     """
 
     delegation: Delegation
