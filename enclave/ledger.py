@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-MAX_LEDGER_ENTRIES: Final = 256  # of one budget; older ones are merged to the later time
+from protocol.limits import MAX_LEDGER_ENTRIES
+
 ID_BYTES: Final = 16
 _TIME_BYTES: Final = 8
 _AMOUNT_BYTES: Final = 72  # the largest amount that a budget can name has 515 bits

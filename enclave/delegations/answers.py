@@ -4,8 +4,8 @@ from typing import Any
 
 from enclave.config.delegations import DelegationChain, PinnedContract
 from enclave.delegations.grants import Granted
-from enclave.delegations.offers import OFFER_S
-from enclave.delegations.outstanding import RELEASE_AFTER_S, Outstanding
+from enclave.delegations.limits import OFFER_S, RELEASE_AFTER_S
+from enclave.delegations.outstanding import Outstanding
 from enclave.delegations.policy import ChainPolicy
 from enclave.delegations.proposals import Proposal
 from evm.address import checksum

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from enclave.delegations.outstanding import RELEASE_AFTER_S
+from enclave.delegations.limits import MAX_GRANT_BYTES, MAX_GRANTS, RELEASE_AFTER_S
 from enclave.errors import Refusal
 from enclave.records import Change, Conflict, Record, Records
 from evm.delegations.context import SignedDelegation, encode_context, parse_context
@@ -16,8 +16,6 @@ from protocol import canonical_json, errors, limits
 from protocol.errors import ProtocolError
 from protocol.services import RecordKey
 
-MAX_GRANTS: Final = 12  # of an account: what a person can still look through, and a record holds
-MAX_GRANT_BYTES: Final = 5_000  # of the delegation and the request that it answers
 _FORMAT: Final = 1
 _TRIES: Final = 4
 

@@ -4,14 +4,10 @@ An offer is signed as it was shown or not at all. A restart voids all of them, a
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 from attestation.lru import Lru
+from enclave.delegations.limits import MAX_OFFERING_DEVICES, MAX_OFFERS, OFFER_S
 from enclave.delegations.proposals import Proposal
-
-OFFER_S: Final = 300
-MAX_DEVICES: Final = 512  # of a worker; whoever has not asked for the longest time is forgotten first
-MAX_OFFERS: Final = 8  # of a device; the oldest is forgotten first
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +22,7 @@ class Offers:
     """The offers of a worker, by device and hash."""
 
     def __init__(self) -> None:
-        self._of: Lru[tuple[str, str], dict[bytes, Offered]] = Lru(MAX_DEVICES)
+        self._of: Lru[tuple[str, str], dict[bytes, Offered]] = Lru(MAX_OFFERING_DEVICES)
 
     def add(self, scope: str, device: str, proposal: Proposal, now_ms: int) -> None:
         """Remember what is about to be shown."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from enclave.delegations.limits import RELEASE_AFTER_S
 from enclave.delegations.policy import Asset, Caps
 from enclave.errors import Refusal
 from enclave.ledger import ID_BYTES, Entry, Ledger
@@ -19,8 +20,6 @@ from evm.delegations.terms import Revocations
 from protocol import errors
 from protocol.services import RecordKey
 
-RELEASE_AFTER_S: Final = 900
-"""How much later than a grant's end: chains may be late with their time."""
 _NO_WINDOW_S: Final = 0  # an entry's time is when it ends
 
 

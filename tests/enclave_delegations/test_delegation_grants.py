@@ -10,17 +10,17 @@ from eth_account.typed_transactions import TypedTransaction
 from hexbytes import HexBytes
 
 from enclave.accounts import Accounts
-from enclave.delegations.grants import MAX_GRANTS, GrantRecords
-from enclave.delegations.offers import MAX_OFFERS, OFFER_S
-from enclave.delegations.outstanding import RELEASE_AFTER_S
+from enclave.delegations.grants import GrantRecords
+from enclave.delegations.limits import MAX_GRANT_BYTES, MAX_GRANTS, MAX_OFFERS, OFFER_S, RELEASE_AFTER_S
 from enclave.errors import Refusal
-from evm.address import checksum, parse_address
+from evm.address import Address, checksum, parse_address
 from evm.delegations.context import disable_call, parse_context
 from evm.delegations.deployment import METAMASK
+from evm.delegations.terms import Targets
 from evm.signature import parse_signature
 from protocol import errors
 from tests.appliance import World
-from tests.evm_delegations.samples import TOKEN_TERMS, delegation
+from tests.evm_delegations.samples import COIN_TERMS, TOKEN_TERMS, delegation, swapped
 from tests.evm_delegations.test_delegations_permissions import DATA, EXPIRY, PAYS, with_data
 
 from .delegation_support import (
@@ -250,6 +250,19 @@ async def test_account_has_so_many_grants_and_a_revoked_one_makes_room(pki_folde
     await user.granted()
     assert first["hash"] not in [one["hash"] for one in (await user.ask("List"))["delegations"]]
     await world.stop()
+
+
+async def test_grant_that_no_record_would_hold_is_refused(user: Delegator) -> None:
+    words = {"justification": "x" * 1024}
+    payees = {"type": "payee", "data": {"addresses": ["0x" + bytes([n] * 20).hex() for n in range(1, 17)]}}
+    redeemers = {"type": "redeemer", "data": {"addresses": [checksum(EXECUTOR)]}}
+    value = with_data("native-token-periodic", **words) | {"rules": [EXPIRY, payees, redeemers]}
+    granted = await user.granted(value)
+    assert len(granted["context"]) // 2 < MAX_GRANT_BYTES
+    many = [Address(n.to_bytes(20, "big")) for n in range(1, 200)]
+    draft = user.draft(delegation(*swapped(COIN_TERMS, Targets(tuple(many)))))
+    shown = await user.ask("Request", delegation=draft, chainId=hex(CHAIN))
+    assert await cause_of(user.ask("Grant", hash=shown["hash"])) == "delegation-size"
 
 
 async def test_frozen_account_grants_nothing(user: Delegator) -> None:

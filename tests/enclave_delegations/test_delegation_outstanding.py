@@ -9,11 +9,11 @@ import pytest
 from enclave.delegations.outstanding import RELEASE_AFTER_S, OutstandingAuthority
 from enclave.delegations.policy import Caps
 from enclave.errors import Refusal
-from enclave.ledger import MAX_LEDGER_ENTRIES
 from enclave.records import Records
 from enclave.secret import Secret
 from evm.delegations.rules import VerifiedGrant, verify_grant
 from evm.delegations.terms import Amount, PerPeriod, Revocations, Times
+from protocol.limits import MAX_LEDGER_ENTRIES
 from tests.appliance import MemoryStore
 from tests.enclave_guard.test_guard_budgets import BreakingStore, Clock
 from tests.evm_delegations.samples import CHAIN, END_S, NOW_S, RULES, TOKEN_TERMS, USDC, WALLET, delegation, swapped

@@ -14,10 +14,11 @@ from enclave.errors import Refusal, StoreError
 from enclave.guard.budgets import BudgetExceeded, Budgets, Reservation
 from enclave.guard.compiling import CompiledBudget
 from enclave.guard.judging import Draw, Outcome
-from enclave.ledger import MAX_LEDGER_ENTRIES, Entry, Ledger, parse_ledger
+from enclave.ledger import Entry, Ledger, parse_ledger
 from enclave.records import Records
 from enclave.secret import Secret
 from protocol import errors
+from protocol.limits import MAX_LEDGER_ENTRIES
 from protocol.services import RecordKey, StoredRecord, Write
 from simulator.hostile_store import HostileStore
 from tests.appliance import MemoryStore

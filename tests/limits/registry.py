@@ -78,6 +78,7 @@ COVERED: Final[dict[str, str | tuple[str, str]]] = {
     "MAX_JSON_DEPTH": f"{JSON}::test_depth_at_the_cap_passes_and_one_more_is_refused",
     "MAX_SOCKET_PATH_BYTES": f"{ADDRESSES}::test_path_at_the_cap_passes_and_one_byte_more_is_refused",
     "MAX_TABLE_CHARS": (f"{SERVICES}::test_table_name_at_the_cap_passes", f"{SERVICES}::test_bad_keys_are_refused"),
+    "MAX_LEDGER_ENTRIES": "tests/enclave_guard/test_guard_budgets.py::test_a_long_ledger_is_merged_and_never_counts_less",
     "MAX_RECORD_BYTES": f"{SERVICES}::test_bad_values_are_refused_in_both_directions",
     "MAX_RECORDS_PER_CALL": f"{SERVICES}::test_batch_at_the_cap_passes_and_one_more_is_refused",
     "MAX_CREDENTIALS_BYTES": f"{SERVICES}::test_credentials_at_the_cap_pass_and_one_byte_more_is_refused",
