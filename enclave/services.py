@@ -64,7 +64,7 @@ async def instrument_methods(parts: Parts) -> Methods:
     authorizer = Authorizer(config, clock, devices, sessions)
     session = SessionService(config, clock, authorizer, accounts, devices, sessions, nonces)
     signer = SignerService(authorizer, wallets, parts.second_opinion)
-    notices = Notices(config, clock, ports.mailer, mail_limits, random)
+    notices = Notices(tenants, clock, ports.mailer, mail_limits, random)
     changes = AccountChanges(accounts, devices, clock, config.limits, notices)
     account = AccountService(clock, authorizer, accounts, changes, proofs, nonces)
     signed: Mapping[str, SignedMethod] = {

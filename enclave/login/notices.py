@@ -14,11 +14,12 @@ from typing import Final
 
 from enclave.account import Account
 from enclave.clock import TrustedClock
-from enclave.config import Config, Scope
+from enclave.config import Scope
 from enclave.errors import MailError, Refusal
 from enclave.login.login_mail import new_mail
 from enclave.login.mail_limits import MailLimits
 from enclave.ports import Mailer
+from enclave.tenants.tenants import Tenants
 from protocol import errors, limits
 
 _COUNTED_AS: Final = "notice"  # apart from codes, so that notices keep nobody from logging in
@@ -48,13 +49,13 @@ class Notices:
 
     def __init__(
         self,
-        config: Config,
+        tenants: Tenants,
         clock: TrustedClock,
         mailer: Mailer,
         mail_limits: MailLimits,
         random: Callable[[int], bytes],
     ) -> None:
-        self._config = config
+        self._tenants = tenants
         self._clock = clock
         self._mailer = mailer
         self._mail_limits = mail_limits
@@ -68,7 +69,7 @@ class Notices:
 
     async def require_told(self, account: Account, notice: Notice) -> None:
         """`Refusal` INTERNAL_ERROR or USAGE_LIMIT_EXCEEDED unless an address of the account was told, if it has any."""
-        scope = self._config.scope(account.scope)
+        scope = await self._tenants.scope(account.scope)
         if scope is None:
             raise Refusal(errors.INTERNAL_ERROR)
         mailboxes = [login.subject for login in account.logins if login.kind == "Email"]

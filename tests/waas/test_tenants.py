@@ -11,7 +11,7 @@ import pytest
 from enclave.errors import BootError
 from enclave.tenants.document import MAX_PENDING_S, MAX_TENANT_BYTES
 from tests.appliance import config
-from tests.waas.embedded import ACCESS_KEY, CHAIN, Application, scopes
+from tests.waas.embedded import ACCESS_KEY, CHAIN, Application, hash_text, scopes
 from tests.waas.tenancy import (
     OFFICERS,
     PROJECT,
@@ -52,6 +52,22 @@ async def test_tenant_in_force_is_served_like_a_measured_one(world: TenantWorld)
     await world.boot()
     await app.sign_in_by_mail("ada@example.com")
     assert app.wallet == wallet
+
+
+async def test_owners_of_a_tenants_accounts_are_told_of_new_logins(world: TenantWorld) -> None:
+    await world.put("CreateTenant", world.document())
+    world.clock.advance_s(2)
+    app = application(world)
+    await app.sign_in_by_mail("ada@example.com")
+    begun = await app.begin("Email", f"ada@work.example;{app.key.id}")
+    answer = hash_text(begun["data"]["challenge"] + world.mailer.last_code())
+    verifier = f"ada@work.example;{app.key.id}"
+    linked = await app.of_wallet(
+        "federateAccount", sessionId=app.key.id, identityType="Email", verifier=verifier, answer=answer
+    )
+    assert linked["code"] == "accountFederated"
+    told = [(mail["To"], mail["Subject"]) for mail in world.mailer.sent[-2:]]
+    assert told == [(to, "A way to log in was added to your account") for to in ("ada@example.com", "ada@work.example")]
 
 
 async def test_users_sessions_and_addresses_are_a_projects_own(world: TenantWorld) -> None:
