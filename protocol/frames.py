@@ -10,7 +10,8 @@ these frames; a `FrameConnection` is one end of one connection and never touches
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, cast
+from functools import lru_cache
+from typing import Final
 
 from protocol import cbor, limits
 from protocol.errors import ProtocolError
@@ -45,13 +46,14 @@ class Response:
 
 def encode(message: Request | Response) -> bytes:
     """One frame; `ProtocolError` for what the receiver refuses, which would end the connection of all requests."""
-    match message:
-        case Request(id=id_, method=method, headers=headers, body=body):
-            fields = [_REQUEST, id_, method, dict(headers), body]
-        case Response(id=id_, status=status, headers=headers, body=body):
-            fields = [_RESPONSE, id_, int(status), dict(headers), body]
-    _message(fields)
-    payload = cbor.dumps(fields)
+    names = _in_order(tuple(message.headers))
+    headers = {name: message.headers[name] for name in names}
+    if isinstance(message, Request):
+        fields = [_REQUEST, message.id, message.method, headers, message.body]
+    else:
+        fields = [_RESPONSE, message.id, int(message.status), headers, message.body]
+    _validate(fields)
+    payload = cbor.dumps_ordered(fields)
     if len(payload) > limits.MAX_FRAME_BYTES:
         raise ProtocolError("frame-too-large")
     return len(payload).to_bytes(_LENGTH_BYTES, "big") + payload
@@ -81,7 +83,7 @@ class FrameConnection:
                 end = _LENGTH_BYTES + self._declared_length()
                 if len(self._buffer) < end:
                     break
-                messages.append(_message(cbor.loads(bytes(self._buffer[_LENGTH_BYTES:end]))))
+                messages.append(_decode(bytes(self._buffer[_LENGTH_BYTES:end])))
                 del self._buffer[:end]
         except ProtocolError:
             self._broken = True
@@ -98,20 +100,31 @@ class FrameConnection:
         return length
 
 
-def _message(fields: object) -> Request | Response:
+def _decode(payload: bytes) -> Request | Response:
+    """The message whose one encoding is `payload` (CB-01)."""
+    fields = cbor.decode(payload)
+    _validate(fields)
+    kind, id_, what, headers, body = fields
+    names = tuple(headers)
+    if _in_order(names) != names or cbor.dumps_ordered(fields) != payload:
+        raise cbor.not_deterministic()
+    return Request(id_, what, headers, body) if kind == _REQUEST else Response(id_, what, headers, body)
+
+
+def _validate(fields: object) -> None:
+    """Every type and limit of a frame's array, so that nothing else need look at it; `ProtocolError`."""
     if type(fields) is not list or len(fields) != 5:
         raise ProtocolError("frame-shape")
     kind, id_, what, headers, body = fields
     if type(kind) is not int or type(id_) is not int or not 0 <= id_ <= _MAX_ID or type(body) is not bytes:
         raise ProtocolError("frame-shape")
-    if kind == _REQUEST and type(what) is str and len(what) <= limits.MAX_METHOD_CHARS:
-        return Request(id_, what, _headers(headers), body)
-    if kind == _RESPONSE and type(what) is int and 100 <= what <= 599:
-        return Response(id_, what, _headers(headers), body)
-    raise ProtocolError("frame-shape")
+    is_request = kind == _REQUEST and type(what) is str and len(what) <= limits.MAX_METHOD_CHARS
+    if not is_request and not (kind == _RESPONSE and type(what) is int and 100 <= what <= 599):
+        raise ProtocolError("frame-shape")
+    _validate_headers(headers)
 
 
-def _headers(value: object) -> Headers:
+def _validate_headers(value: object) -> None:
     if type(value) is not dict or len(value) > limits.MAX_HEADERS:
         raise ProtocolError("frame-headers")
     for name, text in value.items():
@@ -119,4 +132,9 @@ def _headers(value: object) -> Headers:
             raise ProtocolError("frame-headers")
         if type(text) is not str or len(text) > limits.MAX_HEADER_VALUE_CHARS:
             raise ProtocolError("frame-headers")
-    return cast(Headers, value)
+
+
+@lru_cache(maxsize=256)
+def _in_order(names: tuple[str, ...]) -> tuple[str, ...]:
+    """As the keys of a deterministic map stand: shorter ones first, then by their bytes (RFC 8949 section 4.2.3)."""
+    return tuple(sorted(names, key=lambda name: (len(name.encode()), name.encode())))

@@ -162,11 +162,14 @@ def decode_credentials(body: bytes) -> Credentials:
 
 
 def _items(body: bytes, width: int) -> list[list[Any]]:
-    items = cbor.loads(body, max_bytes=limits.MAX_FRAME_BYTES)
+    """Lists of `width` values whose one encoding `body` is; the caller checks the type of each value."""
+    items = cbor.decode(body)
     if type(items) is not list or not 1 <= len(items) <= limits.MAX_RECORDS_PER_CALL:
         raise ProtocolError("services-shape")
     if any(type(item) is not list or len(item) != width for item in items):
         raise ProtocolError("services-shape")
+    if cbor.dumps_ordered(items) != body:
+        raise cbor.not_deterministic()
     return items
 
 
