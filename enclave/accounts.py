@@ -172,8 +172,13 @@ class Accounts:
         return await self.change(account.key, added, evict=evict)
 
     async def open_wallet(self, session: VerifiedSession, account: Account) -> Secret:
-        """The wallet key, for one signature: wipe it at once. SESSION_MISMATCH unless it is the session's, and
-        ACCOUNT_FROZEN; what was changed since `account` was loaded counts.
+        """The wallet key, for one signature: wipe it at once. Refusals as `require_openable`."""
+        current = await self.require_openable(session, account)
+        return await self._shards.open(current.shards, current.owner)
+
+    async def require_openable(self, session: VerifiedSession, account: Account) -> Account:
+        """The account as it is now: what was changed since `account` was loaded counts. SESSION_MISMATCH unless it is
+        the session's, and ACCOUNT_FROZEN.
         """
         current = await self.load(account.key)
         if current is not None and not self._shards.is_current(current.shards):
@@ -181,7 +186,7 @@ class Accounts:
         if current is None or session.scope != current.scope or current.login(session.identity_hash) is None:
             raise Refusal(errors.SESSION_MISMATCH)
         current.require_active(self._records.now_s())
-        return await self._shards.open(current.shards, current.owner)
+        return current
 
     async def _led_to(self, account_id: bytes, identity: Identity) -> Account:
         account = await self._fetch(RecordKey("account", account_id))

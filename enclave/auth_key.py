@@ -25,6 +25,8 @@ P256: Final = "WebCrypto_Secp256r1"
 SECP256K1: Final = "Ethereum_Secp256k1"
 
 _ADDRESS_BYTES: Final = {P256: 65, SECP256K1: 20}
+_ADDRESS_CHARS: Final = len("0x") + 2 * max(_ADDRESS_BYTES.values())
+_CACHED: Final = 10_000  # keys, which are public
 _PREFIX: Final = b"\x19Ethereum Signed Message:\n66"
 _SHA256: Final = ec.ECDSA(SHA256())
 
@@ -48,14 +50,8 @@ def parse_key(value: Any) -> Key | None:
     """The key in a JSON object `{keyType, address}`, or None when it is not a valid one."""
     match value:
         case {"keyType": "WebCrypto_Secp256r1" | "Ethereum_Secp256k1" as key_type, "address": str(address)}:
-            raw = parse_hex(address) if address[:2] in ("0x", "0X") else None
-        case _:
-            return None
-    if raw is None or len(raw) != _ADDRESS_BYTES[key_type]:
-        return None
-    if key_type == P256 and _p256(raw) is None:
-        return None
-    return Key(key_type, "0x" + raw.hex())
+            return _parsed(key_type, address) if len(address) <= _ADDRESS_CHARS else None
+    return None
 
 
 def parse_key_text(text: str) -> Key | None:
@@ -113,7 +109,17 @@ def _verify_secp256k1(key: Key, raw: bytes, canonical_params: bytes) -> bytes:
     return public
 
 
-@lru_cache(maxsize=10_000)  # public keys only; making the object costs as much as a verification
+@lru_cache(maxsize=_CACHED)
+def _parsed(key_type: KeyType, address: str) -> Key | None:
+    raw = parse_hex(address) if address[:2] in ("0x", "0X") else None
+    if raw is None or len(raw) != _ADDRESS_BYTES[key_type]:
+        return None
+    if key_type == P256 and _p256(raw) is None:
+        return None
+    return Key(key_type, "0x" + raw.hex())
+
+
+@lru_cache(maxsize=_CACHED)  # making the object costs as much as a verification
 def _p256(point: bytes) -> ec.EllipticCurvePublicKey | None:
     if point[0] != 4:
         return None

@@ -4,7 +4,6 @@ While booting or halted, only status and health answer. An exception that no met
 becomes InternalError and is counted; nothing of it crosses the boundary (DO-07, LP-03).
 """
 
-import asyncio
 import base64
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 from enclave import log
 from enclave.channel import SEALED_METHOD, SealedChannel
+from enclave.deadlines import Deadlines
 from enclave.errors import Refusal
 from enclave.receipts import HEADER as RECEIPT_HEADER
 from enclave.receipts import NONCE_HEADER as RECEIPT_NONCE_HEADER
@@ -62,6 +62,7 @@ class Dispatcher:
         self._channel: SealedChannel | None = None
         self._receipts: Receipts | None = None
         self._running = 0
+        self._deadlines: Deadlines[Response] = Deadlines(limits.REQUEST_DEADLINE_S)
         self.failures = 0
 
     def serve(self, routes: Routes, attestor: Attestor, channel: SealedChannel, receipts: Receipts) -> None:
@@ -75,23 +76,23 @@ class Dispatcher:
         self._running += 1
         try:
             if request.method == SEALED_METHOD and self._channel is not None:
-                return await self._translated(request.id, self._answer_sealed(request, self._channel), None)
-            return await self._translated(request.id, self._answer(request))
+                return await self._translated(request.id, self._answer_sealed(request, self._channel))
+            return await self._in_time(request)
         finally:
             self._running -= 1
 
     async def _answer_sealed(self, request: Request, channel: SealedChannel) -> Response:
         """As if the request inside had come plain; every answer to it, errors and lateness included, is sealed."""
         opened = channel.open(request)
-        return opened.seal(await self._translated(request.id, self._answer(opened.request, sealed=True)))
+        return opened.seal(await self._in_time(opened.request, sealed=True))
 
-    async def _translated(
-        self, request_id: int, answer: Awaitable[Response], deadline_s: float | None = limits.REQUEST_DEADLINE_S
-    ) -> Response:
+    async def _in_time(self, request: Request, *, sealed: bool = False) -> Response:
+        return await self._translated(request.id, self._deadlines.run(self._answer(request, sealed=sealed)))
+
+    async def _translated(self, request_id: int, answer: Awaitable[Response]) -> Response:
         """`answer`, or the error that kept it from coming."""
         try:
-            async with asyncio.timeout(deadline_s):
-                return await answer
+            return await answer
         except TimeoutError:
             return _error(request_id, errors.DEADLINE_EXCEEDED)
         except Refusal as refusal:

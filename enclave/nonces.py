@@ -1,21 +1,24 @@
 """Request nonces: strictly rising for each device key, durable before what they guard (SE-02, SE-03, RB-03, RB-05).
 
 The highest nonce has a sealed record of its own, apart from the login, so it survives a new login. A nonce is spent
-in RAM and in the store before anything is signed; whatever fails after that, it stays spent.
+in RAM before anything is signed, and in the store before a signature leaves; whatever fails after that, it stays spent.
 """
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from enclave.errors import Refusal
-from enclave.records import Conflict, Records
+from enclave.records import Change, Conflict, Records
 from protocol import errors
 from protocol.services import RecordKey
 
 _CACHED_NONCES: Final = 50_000
 _WINDOW_MS: Final = 60_000
+_TRIES: Final = 4
 
 
 @dataclass(slots=True)
@@ -28,6 +31,15 @@ class _Entry:
     window_start_ms: int = 0
     uses: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spend:
+    """A nonce, the highest before it, and the write that makes it durable."""
+
+    nonce: int
+    before: int
+    write: Change
 
 
 class Nonces:
@@ -44,22 +56,47 @@ class Nonces:
         """
         entry = self._entry(scope, auth_key)
         async with entry.lock:
-            for _ in range(4):
-                if entry.version < 0:
-                    await self._load(entry)
-                if nonce <= entry.last:
-                    raise Refusal(errors.PRECONDITION_FAILED)
-                self._require_use_left(entry, now_ms)
-                # Spent in RAM until the store has said no: an answer that never comes leaves it spent.
-                write = self._records.change(entry.key, entry.version, nonce.to_bytes(32, "big"))
-                last = entry.last
-                entry.version, entry.last, entry.uses = -1, nonce, entry.uses + 1
-                try:
-                    await self._records.save(write)
-                except Conflict:
-                    entry.last, entry.uses = last, entry.uses - 1
-                    continue
-                entry.version = write.version
+            await self._save(entry, await self._begin(entry, nonce, now_ms), now_ms)
+
+    @asynccontextmanager
+    async def spending(self, scope: str, auth_key: str, nonce: int, now_ms: int) -> AsyncIterator[None]:
+        """`consume` at whose end the nonce is durable, and which raises then if it is not; the body runs meanwhile.
+
+        What the body makes must go nowhere before the end. It is not entered with a nonce that is refused (ADR 26).
+        """
+        entry = self._entry(scope, auth_key)
+        async with entry.lock:
+            write = await self._begin(entry, nonce, now_ms)
+            saving = asyncio.create_task(self._save(entry, write, now_ms))
+            try:
+                for _ in range(2):  # turns of the loop until the write has left for the store
+                    await asyncio.sleep(0)
+                yield
+            finally:
+                await saving
+
+    async def _begin(self, entry: _Entry, nonce: int, now_ms: int) -> _Spend:
+        """Check and count. From here on the nonce is spent in RAM, until the store has said no."""
+        if entry.version < 0:
+            await self._load(entry)
+        if nonce <= entry.last:
+            raise Refusal(errors.PRECONDITION_FAILED)
+        self._require_use_left(entry, now_ms)
+        spend = _Spend(nonce, entry.last, self._records.change(entry.key, entry.version, nonce.to_bytes(32, "big")))
+        # An answer that never comes leaves it spent.
+        entry.version, entry.last, entry.uses = -1, nonce, entry.uses + 1
+        return spend
+
+    async def _save(self, entry: _Entry, spend: _Spend, now_ms: int) -> None:
+        for again in range(_TRIES):
+            if again:
+                spend = await self._begin(entry, spend.nonce, now_ms)
+            try:
+                await self._records.save(spend.write)
+            except Conflict:
+                entry.last, entry.uses = spend.before, entry.uses - 1
+            else:
+                entry.version = spend.write.version
                 return
         raise Refusal(errors.BUSY)
 

@@ -5,12 +5,13 @@ accepts.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from socket import socket
 from typing import cast
 
+from enclave.deadlines import Deadlines
 from enclave.errors import EgressError, GuardError, RelayError, StoreConflict, StoreError
 from enclave.frame_writer import FrameWriter
 from protocol import guarding, limits, relaying, services
@@ -31,6 +32,10 @@ class ParentServices:
         self._dial = dial
         self._link: _Link | None = None
         self._connecting = asyncio.Lock()
+        self._deadlines: Mapping[float, Deadlines[Response]] = {
+            seconds: Deadlines(seconds)
+            for seconds in (limits.STORE_DEADLINE_S, limits.RELAY_ANSWER_DEADLINE_S, limits.GUARD_ANSWER_DEADLINE_S)
+        }
 
     async def get(self, keys: Sequence[RecordKey]) -> list[StoredRecord | None]:
         """Port `Store.get`."""
@@ -107,11 +112,13 @@ class ParentServices:
 
     async def _call(self, method: str, body: bytes, deadline_s: float = limits.STORE_DEADLINE_S) -> Response:
         try:
-            async with asyncio.timeout(deadline_s):
-                link = await self._connected()
-                return await link.call(method, body)
+            return await self._deadlines[deadline_s].run(self._exchange(method, body))
         except (TimeoutError, OSError, ProtocolError, EgressError):
             raise StoreError("store-unreachable") from None
+
+    async def _exchange(self, method: str, body: bytes) -> Response:
+        link = await self._connected()
+        return await link.call(method, body)
 
     async def _connected(self) -> "_Link":
         async with self._connecting:

@@ -48,7 +48,10 @@ class _Connection(asyncio.Protocol):
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.Transport | None = None
         self._writer: FrameWriter | None = None
-        self._deadline: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._frame_timer: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._heard_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -58,17 +61,19 @@ class _Connection(asyncio.Protocol):
         self._peers.add(self)
         self._writer = FrameWriter(self._transport)
         self._transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER)
-        self._arm(limits.IDLE_DEADLINE_S)
+        self._heard_at = self._loop.time()
+        self._check_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the signature is asyncio's
         self._peers.discard(self)
-        if self._deadline is not None:
-            self._deadline.cancel()
+        for timer in (self._frame_timer, self._idle_timer):
+            if timer is not None:
+                timer.cancel()
         # Requests in flight run to their end: what they have consumed is consumed, only the answer is lost.
         self._transport = self._writer = None
 
     def data_received(self, data: bytes) -> None:
-        partial = self._frames.partial
+        self._heard_at = self._loop.time()
         try:
             messages = self._frames.receive(data)
         except ProtocolError:
@@ -79,10 +84,7 @@ class _Connection(asyncio.Protocol):
                 self.close()
                 return
             self._start(message)
-        if not self._frames.partial:
-            self._arm(limits.IDLE_DEADLINE_S)
-        elif messages or not partial:
-            self._arm(limits.FRAME_DEADLINE_S)  # counted from the first byte of the frame, whatever drips after it
+        self._watch_partial_frame(fresh=bool(messages))
 
     def pause_writing(self) -> None:
         # A host that does not read gets no further requests read.
@@ -102,12 +104,13 @@ class _Connection(asyncio.Protocol):
             body = json.dumps(errors.error_body(errors.BUSY)).encode()
             self._send(Response(request.id, errors.BUSY.status, {"content-type": "application/json"}, body))
             return
-        task = asyncio.get_running_loop().create_task(self._run(request))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.add(self._loop.create_task(self._run(request)))
 
     async def _run(self, request: Request) -> None:
-        response = await self._answer(request)
+        try:
+            response = await self._answer(request)
+        finally:
+            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
         try:
             self._send(response)
         except ProtocolError:  # more than a frame holds; without an answer the host would wait for one
@@ -118,13 +121,20 @@ class _Connection(asyncio.Protocol):
         if self._writer is not None:
             self._writer.send(response)
 
-    def _arm(self, seconds: float) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = asyncio.get_running_loop().call_later(seconds, self._expire)
+    def _watch_partial_frame(self, *, fresh: bool) -> None:
+        """A frame's time counts from its first byte, whatever drips after it."""
+        if self._frame_timer is not None:
+            if self._frames.partial and not fresh:
+                return
+            self._frame_timer.cancel()
+            self._frame_timer = None
+        if self._frames.partial:
+            self._frame_timer = self._loop.call_later(limits.FRAME_DEADLINE_S, self.close)
 
-    def _expire(self) -> None:
-        if self._tasks and not self._frames.partial:
-            self._arm(limits.IDLE_DEADLINE_S)
-        else:
+    def _check_idle(self) -> None:
+        """One timer that looks back, instead of one that each request moves."""
+        left_s = self._heard_at + limits.IDLE_DEADLINE_S - self._loop.time()
+        if left_s <= 0 and not self._tasks:
             self.close()
+        else:
+            self._idle_timer = self._loop.call_later(left_s if left_s > 0 else limits.IDLE_DEADLINE_S, self._check_idle)

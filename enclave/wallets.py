@@ -1,6 +1,7 @@
-"""One signature with a wallet key: right, nonce, shares, signature, wipe — in this order and nowhere else.
+"""One signature with a wallet key: right, nonce, shares, signature, wipe, release — in this order and nowhere else.
 
-The nonce is durable before a share is opened (RB-03). The key exists for the time of one signature (design section 6).
+The signature is made while its nonce is on its way to the disk, and released once it is there (RB-03, ADR 26). The key
+exists for the time of one signature (design section 6).
 """
 
 from collections.abc import Awaitable, Callable
@@ -17,10 +18,6 @@ from enclave.sessions import VerifiedSession
 from enclave.tenants.tenants import Tenants
 from protocol import errors
 from protocol.services import RecordKey
-
-
-async def nothing() -> None:
-    """What most signatures need before them."""
 
 
 class Wallets:
@@ -40,20 +37,29 @@ class Wallets:
         *,
         right: Right,
         nonce: int,
-        first: Callable[[], Awaitable[None]] = nothing,
+        first: Callable[[], Awaitable[None]] | None = None,
     ) -> bytes:
         """`r || s || v` (65 bytes, low-S, v 27 or 28) over `digest`. RIGHT_NOT_GRANTED, PRECONDITION_FAILED,
         USAGE_LIMIT_EXCEEDED, SIGNER_NOT_FOUND, ACCOUNT_FROZEN, HOLDERS_UNAVAILABLE.
 
-        `first` makes durable what must be known before the signature exists; it runs once the nonce is spent.
+        `first` makes durable what must be known before the signature exists; it runs once the nonce is durable.
         """
         scope = await self._tenants.scope(session.scope)
         if scope is None or right not in scope.rights:
             raise Refusal(errors.RIGHT_NOT_GRANTED)
         account = await self._account(login)
         account.require_active(self._clock.now_s())
-        await self._nonces.consume(session.scope, session.auth_key, nonce, self._clock.monotonic_ms())
-        await first()
+        spent = session.scope, session.auth_key, nonce, self._clock.monotonic_ms()
+        if first is not None:
+            await self._nonces.consume(*spent)
+            await first()
+            return await self._signature(session, account, digest)
+        async with self._nonces.spending(*spent):
+            signature = await self._signature(session, account, digest)
+        await self._accounts.require_openable(session, account)  # it may have been frozen meanwhile
+        return signature
+
+    async def _signature(self, session: VerifiedSession, account: Account, digest: bytes) -> bytes:
         with await self._accounts.open_wallet(session, account) as key:
             compact, parity = curve.sign(key, digest, account.shards.public_key)
         return compact + bytes([27 + parity])

@@ -4,9 +4,10 @@ Checks follow the order of identity-instrument.md 1.4: JSON, the three members, 
 HTTP method. Nothing is read from state before the signature has been verified (SE-03).
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from enclave.auth_key import Key, parse_key, verify_request_signature
 from enclave.errors import Refusal
@@ -15,7 +16,6 @@ from protocol.canonical_json import DuplicateKey
 from protocol.errors import ProtocolError
 from protocol.frames import Headers
 
-_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 CONTENT_TYPE: Final = "application/json"
 _DUPLICATE: Final = "failed to canonicalize params: Duplicate key: a member occurs twice"
 
@@ -104,4 +104,4 @@ def require_json_post(call: Call) -> None:
 
 def encode_json(value: Any) -> bytes:
     """Compact JSON in UTF-8, members in the order given."""
-    return _ENCODER.encode(value).encode()
+    return msgspec.json.encode(value)

@@ -8,7 +8,8 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_defunct
 
-from enclave.errors import Refusal
+from enclave import curve
+from enclave.errors import Refusal, StoreError
 from enclave.sessions import VerifiedSession
 from evm.keccak import keccak256
 from tests.appliance import (
@@ -113,6 +114,35 @@ async def test_a_nonce_is_spent_even_if_the_store_dies_while_it_is_written(world
     assert (await refused(client.sign(signer, DIGEST, nonce=5))).code == 7102
     world.store.down = False
     assert (await refused(client.sign(signer, DIGEST, nonce=5))).code == 7206
+    assert await client.sign(signer, DIGEST, nonce=6)
+
+
+async def test_a_signature_stays_inside_until_its_nonce_is_durable(world: World, monkeypatch: Any) -> None:
+    client, signer, _ = await logged_in(world)
+    signed: list[bytes] = []
+    sign, put, durable, fails = curve.sign, world.store.put, asyncio.Event(), True
+
+    def noted(*arguments: Any) -> Any:
+        signed.append(arguments[1])
+        return sign(*arguments)
+
+    async def slow(writes: Any) -> None:
+        await durable.wait()
+        if fails:
+            raise StoreError("store-unreachable")
+        await put(writes)
+
+    monkeypatch.setattr(curve, "sign", noted)
+    monkeypatch.setattr(world.store, "put", slow)
+    answer = asyncio.create_task(client.sign(signer, DIGEST, nonce=5))
+    await asyncio.sleep(0.1)
+    assert signed == [DIGEST], "made while the store is busy"
+    assert not answer.done()
+    durable.set()
+    assert (await refused(answer)).code == 7102
+    assert (await refused(client.sign(signer, DIGEST, nonce=5))).code == 7206
+    assert signed == [DIGEST], "nothing is made for a nonce that is spent"
+    fails = False
     assert await client.sign(signer, DIGEST, nonce=6)
 
 
