@@ -16,12 +16,17 @@ from typing import Any, Final
 
 import httpx
 
+from attestation.policy import Measurements
 from host_proxy.app import Host, HostPorts, compose, metrics_for
-from host_proxy.config import Enclave, HostConfig, Rates
+from host_proxy.client.api import Caller
+from host_proxy.client.guard import GuardClient
+from host_proxy.config import Enclave, HostConfig, Rates, ReviewPage
 from host_proxy.logging import Log
 from host_proxy.store import SqliteStore, Store
+from simulator import guard_settings, settings
 from simulator.emulated import CountersigningTransport
-from simulator.enclaves import Enclaves, LocalLauncher, MeasuredImage, Prepared, WalledIn
+from simulator.enclaves import Enclaves, MeasuredImage, Prepared, WalledIn
+from simulator.places import GuardOptions, Place, guard_place
 from simulator.stand_ins import StandIns, write_root
 
 _POLL_S: Final = 0.05
@@ -41,22 +46,40 @@ class Options:
     log: Log | None = None
     changes: dict[str, Any] = field(default_factory=dict)
     store: Callable[[Path], Store] = SqliteStore
+    guard: GuardOptions | None = None
 
 
 class Appliance:
-    """A running appliance."""
+    """A running appliance: one enclave behind its host. `guard` is another one, which signs second."""
 
-    def __init__(self, stand_ins: StandIns, prepared: Prepared, host: Host, boot_deadline_s: float) -> None:
+    def __init__(
+        self,
+        stand_ins: StandIns,
+        prepared: Prepared,
+        host: Host,
+        boot_deadline_s: float,
+        guard: "Appliance | None" = None,
+    ) -> None:
         self.stand_ins = stand_ins
         self.image = prepared.image
         self.launcher = prepared.launcher
         self.host = host
+        self.guard = guard
         self._boot_deadline_s = boot_deadline_s
 
     @property
     def url(self) -> str:
         """Where the API answers."""
         return f"http://127.0.0.1:{self.host.port}"
+
+    @property
+    def measurements(self) -> Measurements:
+        """The policy that accepts this image and no other."""
+        return Measurements(name="this image", pcrs={index: self.image.pcrs[index] for index in range(3)})
+
+    def caller(self) -> Caller:
+        """Calls to this appliance that need no device key, accepting answers of this image alone."""
+        return Caller(self.url, roots=(self.stand_ins.root,), image=self.measurements, transport=self.transport())
 
     def transport(self) -> httpx.BaseTransport | None:
         """What clients of this appliance reach it through; None for the usual way."""
@@ -94,43 +117,92 @@ async def running(state: Path, options: Options | None = None) -> AsyncIterator[
     """Start everything with its state in `state`; stop and clean up on leaving. Not yet necessarily serving."""
     chosen = options or Options()
     state.mkdir(parents=True, exist_ok=True, mode=0o700)  # noqa: ASYNC240  before anything runs
-    enclaves = chosen.enclaves
-    stand_ins = StandIns(state, chosen.on_mail, emulated=enclaves.emulated)
+    seats = settings.HOLDERS if chosen.guard is None else (*settings.HOLDERS, *guard_settings.HOLDERS)
+    stand_ins = StandIns(state, chosen.on_mail, emulated=chosen.enclaves.emulated, seats=seats)
     write_root(state, stand_ins.root)
     # Unix socket paths are short; the folder of the checkout may not be.
     scratch = Path(tempfile.mkdtemp(prefix="chancery-"))
     await stand_ins.start()
     try:
-        config = stand_ins.config_with({**enclaves.changes, **chosen.changes})
-        prepared = await enclaves.prepare(config, scratch, stand_ins.pki, chosen.on_line)
-        if chosen.pin:
-            stand_ins.pin(prepared.image.pcrs)
-        host = _host(state, chosen, stand_ins, prepared.launcher)
-        await host.start()
-        try:
-            yield Appliance(stand_ins, prepared, host, enclaves.boot_deadline_s)
-        finally:
-            await host.stop()
-            prepared.launcher.close()
+        async with contextlib.AsyncExitStack() as stack:
+            guard, changes = None, {**chosen.enclaves.changes, **chosen.changes}
+            if chosen.guard is not None:
+                place = guard_place(state, scratch / "guard", chosen.guard, stand_ins, chosen.enclaves.changes)
+                guard = await stack.enter_async_context(_started(place, chosen, stand_ins))
+                changes = {"scopes": settings.scopes(await _address_of(guard, state, wait=chosen.pin)), **changes}
+            place = Place(
+                config=stand_ins.config_with(changes),
+                seats=settings.HOLDERS,
+                scratch=scratch / "instrument",
+                store=state / "store.sqlite",
+                listen=(chosen.listen, chosen.metrics_listen),
+            )
+            yield await stack.enter_async_context(_started(place, chosen, stand_ins, guard))
     finally:
         await stand_ins.close()
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _host(state: Path, options: Options, stand_ins: StandIns, launcher: LocalLauncher) -> Host:
+@contextlib.asynccontextmanager
+async def _started(
+    place: Place, options: Options, stand_ins: StandIns, guard: Appliance | None = None
+) -> AsyncIterator[Appliance]:
+    """One enclave behind its host."""
+    place.scratch.mkdir()
+    prepared = await options.enclaves.prepare(place.config, place.scratch, stand_ins.pki, options.on_line)
+    if options.pin:
+        stand_ins.pin(prepared.image.pcrs, seats=place.seats)
+    host = _host(place, options, stand_ins, prepared)
+    await host.start()
+    try:
+        yield Appliance(stand_ins, prepared, host, options.enclaves.boot_deadline_s, guard)
+    finally:
+        await host.stop()
+        prepared.launcher.close()
+
+
+def _host(place: Place, options: Options, stand_ins: StandIns, prepared: Prepared) -> Host:
+    pcrs: Any = {str(index): prepared.image.pcrs[index].hex() for index in range(3)}
     config = HostConfig(
         version=1,
-        enclave=Enclave(address=launcher.address),
-        store=str(state / "store.sqlite"),
-        listen=options.listen,
-        metrics_listen=options.metrics_listen,
+        enclave=Enclave(address=prepared.launcher.address),
+        store=str(place.store),
+        listen=place.listen[0],
+        metrics_listen=place.listen[1],
         destinations=stand_ins.destinations,
+        review_page=ReviewPage(deployment=place.reviewed, pcrs=pcrs) if place.reviewed else None,
         rates=options.rates,
         grace_s=2.0,
     )
-    store = options.store(Path(config.store))
-    ports = HostPorts(launcher=launcher, resolver=stand_ins, credentials=stand_ins, store=store)
+    ports = HostPorts(
+        launcher=prepared.launcher,
+        resolver=stand_ins,
+        credentials=stand_ins,
+        store=options.store(place.store),
+        page_roots=(stand_ins.root.der,),
+    )
     return compose(config, ports, log=options.log or Log(), metrics=metrics_for(config))
+
+
+async def _address_of(guard: Appliance, state: Path, *, wait: bool) -> str | None:
+    """The guard's address, which it has from its first boot on. It is kept, so that later boots of a guard and of what
+    it guards need not wait for one another. None if it is not known, and would not be before somebody approves.
+    """
+    path = state / guard_settings.FOLDER / "address"
+    if not path.exists():
+        if not wait:
+            return None
+        await guard.wait_until()
+        path.write_text(await asyncio.to_thread(_signer, guard))
+    return path.read_text()
+
+
+def _signer(guard: Appliance) -> str:
+    caller = guard.caller()
+    try:
+        return GuardClient(caller).rules().signer
+    finally:
+        caller.close()
 
 
 def describe(image: MeasuredImage) -> dict[str, str]:

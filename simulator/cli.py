@@ -15,7 +15,7 @@ import typer
 from attestation.roots import TrustRoot
 from host_proxy.cli import USER_COMMANDS, build_app
 from host_proxy.cli.exit_codes import ExitCode, leave
-from simulator import boot, demo, run
+from simulator import boot, demo, reviews, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ def build() -> typer.Typer:
     passed_on = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     app.command("attest", context_settings=passed_on)(attest)
     run.register(app)
+    reviews.register(app)
     demo.register(app)
     boot.register(app)
     return app

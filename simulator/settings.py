@@ -23,6 +23,8 @@ STRICT_SCOPE: Final = "@124"
 """Signs no digests, and mails long codes."""
 SEALED_SCOPE: Final = "@125"
 """As the strict one, and takes logins through the sealed channel only."""
+GUARDED_SCOPE: Final = "@126"
+"""Its smart wallets need a guard's signature beside the login's; there if there is a guard."""
 ORIGIN: Final = "http://localhost:3000"
 ISSUER: Final = "https://login.idp.example"
 CLIENT_ID: Final = "chancery-demo"
@@ -47,6 +49,7 @@ class HolderSeat:
     name: str
     account: str
     region: str
+    deployment: str = DEPLOYMENT
 
     @property
     def enclave_role(self) -> str:
@@ -60,7 +63,7 @@ class HolderSeat:
 
     def holder(self) -> Holder:
         """The same for the generator of key policies."""
-        return Holder(DEPLOYMENT, self.name, self.region, self.enclave_role, (self.administrator,))
+        return Holder(self.deployment, self.name, self.region, self.enclave_role, (self.administrator,))
 
 
 ACCESS_KEY: Final = "simulated-access-key"
@@ -71,8 +74,25 @@ HOLDERS: Final = (
 )
 
 
-def measured_config(key_arns: Sequence[str], roots_pem: str, **changes: Any) -> bytes:
-    """The enclave's configuration for these keys, in the order of `HOLDERS`, trusting one simulated authority."""
+def measured_config(
+    key_arns: Sequence[str], roots_pem: str, seats: Sequence[HolderSeat] = HOLDERS, **changes: Any
+) -> bytes:
+    """The configuration of an instrument for these keys, in the order of `seats`, trusting one simulated authority."""
+    config = {
+        "version": 1,
+        "role": "instrument",
+        "deployment": DEPLOYMENT,
+        "threshold": 2,
+        "holders": [{"name": h.name, "key_arn": arn} for h, arn in zip(seats, key_arns, strict=True)],
+        "scopes": scopes(),
+        "tls_roots": dict.fromkeys(("kms", "identity_providers", "mail"), roots_pem),
+        "mail": {"host": MAIL_HOST, "port": MAIL_PORT},
+    }
+    return json.dumps(config | changes, indent=1).encode()
+
+
+def scopes(guard: str | None = None) -> list[dict[str, Any]]:
+    """The scopes; with the address of a guard, also the one whose wallets it guards."""
     rights = ["sign_message", "sign_typed_data", "sign_transaction"]
     wallet_rights = ["sign_payload", "update_wallet", "attest_session", "recover_wallet", "sign_legacy_wallet"]
     scope = {
@@ -84,21 +104,17 @@ def measured_config(key_arns: Sequence[str], roots_pem: str, **changes: Any) -> 
         "passkey_rp_id": "localhost",
     }
     main = scope | {"email_code": "digits", "wallet": wallet_template(), "embedded": embedded_wallets()}
-    config = {
-        "version": 1,
-        "role": "instrument",
-        "deployment": DEPLOYMENT,
-        "threshold": 2,
-        "holders": [{"name": h.name, "key_arn": arn} for h, arn in zip(HOLDERS, key_arns, strict=True)],
-        "scopes": [
-            main | {"scope": SCOPE, "rights": [*rights, "sign_digest", *wallet_rights]},
-            scope | {"scope": STRICT_SCOPE, "rights": rights},
-            scope | {"scope": SEALED_SCOPE, "rights": rights, "plain_login": False},
-        ],
-        "tls_roots": dict.fromkeys(("kms", "identity_providers", "mail"), roots_pem),
-        "mail": {"host": MAIL_HOST, "port": MAIL_PORT},
-    }
-    return json.dumps(config | changes, indent=1).encode()
+    found = [
+        main | {"scope": SCOPE, "rights": [*rights, "sign_digest", *wallet_rights]},
+        scope | {"scope": STRICT_SCOPE, "rights": rights},
+        scope | {"scope": SEALED_SCOPE, "rights": rights, "plain_login": False},
+    ]
+    if guard is not None:
+        # One key in all three roles; a deployment keeps the third, which may stand in for the others, on paper.
+        keys = dict.fromkeys(("wallet", "sessions", "fallback"), guard)
+        guarded = scope | {"email_code": "digits", "wallet": wallet_template() | {"guard": keys}}
+        found.append(guarded | {"scope": GUARDED_SCOPE, "rights": [*rights, *wallet_rights]})
+    return found
 
 
 def wallet_template() -> dict[str, Any]:

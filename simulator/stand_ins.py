@@ -25,6 +25,7 @@ from simulator.kms import server as kms_server
 from simulator.kms.service import KmsService
 from simulator.mail import MailSink
 from simulator.pki import NitroPki
+from simulator.settings import HolderSeat
 from simulator.tls import TlsAuthority
 
 ROOT_NAME: Final = "Chancery simulator (not hardware)"
@@ -60,13 +61,17 @@ class StandIns:
         on_mail: Callable[[EmailMessage], None] | None = None,
         *,
         emulated: bool = False,
+        seats: Sequence[HolderSeat] = settings.HOLDERS,
     ) -> None:
-        """`emulated`: enclaves run in the emulator, whose unsigned documents count here, under a root of their own."""
+        """`emulated`: enclaves run in the emulator, whose unsigned documents count here, under a root of their own.
+        `seats`: every share holder, of every deployment that lives here.
+        """
         self.notary = EmulatorNotary(state / "emulator") if emulated else None
         self.pki = NitroPki(state / "nitro")
         self.authority = TlsAuthority.load_or_create(state / "tls")
         self.kms = KmsService(state / "kms", [self.root], countersign=self.notary.countersign if self.notary else None)
-        self.key_arns = self._keys()
+        self._seats = tuple(seats)
+        self._key_arns = self._keys()
         self.mail = MailSink(on_message=on_mail)
         self.identity_provider = IdentityProvider(settings.ISSUER, settings.registered_clients())
         self.login_page_url = ""
@@ -81,20 +86,29 @@ class StandIns:
 
     def config_with(self, changes: Mapping[str, Any]) -> bytes:
         """The measured configuration of an enclave that lives here, with top-level members replaced."""
-        return settings.measured_config(self.key_arns, self.authority.certificate_pem, **changes)
+        return settings.measured_config(self.key_arns(), self.authority.certificate_pem, **changes)
+
+    def key_arns(self, seats: Sequence[HolderSeat] = settings.HOLDERS) -> tuple[str, ...]:
+        """The holders' keys, in their order."""
+        return tuple(self._key_arns[seat] for seat in seats)
 
     @property
     def destinations(self) -> tuple[Destination, ...]:
         """The host's egress list; all of it leads to this machine."""
         return tuple(Destination(host=host, port=port, networks=("127.0.0.0/8",)) for host, port in self._ports)
 
-    def pin(self, pcrs: Mapping[int, bytes], generations: Sequence[int] = (1,)) -> None:
+    def pin(
+        self,
+        pcrs: Mapping[int, bytes],
+        generations: Sequence[int] = (1,),
+        seats: Sequence[HolderSeat] = settings.HOLDERS,
+    ) -> None:
         """Let every holder's administrator approve exactly this image, with the policy that deployments use, and these
         generations of holder keys.
         """
         image = Image({index: pcrs[index].hex() for index in range(3)})
-        for seat, arn in zip(settings.HOLDERS, self.key_arns, strict=True):
-            self.kms.set_key_policy(arn, key_policy(seat.holder(), [image], generations))
+        for seat in seats:
+            self.kms.set_key_policy(self._key_arns[seat], key_policy(seat.holder(), [image], generations))
 
     async def start(self) -> None:
         """Listen on free loopback ports."""
@@ -125,19 +139,19 @@ class StandIns:
     async def credentials(self, holder: str) -> Credentials:
         """Port `CredentialsProvider` of the host: a session of the role in the holder's account."""
         if holder not in self._credentials:
-            seat = next(seat for seat in settings.HOLDERS if seat.name == holder)
+            seat = next(seat for seat in self._seats if seat.name == holder)
             self._credentials[holder] = self.kms.issue_credentials(seat.enclave_role)
         return self._credentials[holder]
 
-    def _keys(self) -> tuple[str, ...]:
+    def _keys(self) -> Mapping[HolderSeat, str]:
         """One key for each holder, made at first use under a policy that opens for nobody."""
         known = {settings.account_of(arn): arn for arn in self.kms.keys()}  # noqa: SIM118  not a mapping
         nobody = Image(dict.fromkeys(range(3), "ff" * 48))
-        for seat in settings.HOLDERS:
+        for seat in self._seats:
             if seat.account not in known:
                 closed = key_policy(seat.holder(), [nobody])
                 known[seat.account] = self.kms.create_key(seat.region, seat.account, closed)
-        return tuple(known[seat.account] for seat in settings.HOLDERS)
+        return {seat: known[seat.account] for seat in self._seats}
 
     def _context(self, *hosts: str) -> ssl.SSLContext:
         return self.authority.issue(*hosts).server_context()

@@ -26,8 +26,8 @@ from host_proxy.cli import (
     wallet,
 )
 
-USER_COMMANDS: Final = (status, login, session, account, sign, verify, wallet, admin)
-COMMANDS: Final = (run, guard, *USER_COMMANDS)
+USER_COMMANDS: Final = (status, login, session, account, sign, verify, wallet, guard, admin)
+COMMANDS: Final = (run, *USER_COMMANDS)
 _EPILOG: Final = "Exit codes: " + " · ".join(f"{code.value} {code.meaning}" for code in exit_codes.ExitCode)
 
 

@@ -15,6 +15,7 @@ class ExitCode(IntEnum):
     CONFIGURATION = 3
     UNREACHABLE = 4
     UNHEALTHY = 5
+    HELD = 6
 
     @property
     def meaning(self) -> str:
@@ -29,6 +30,7 @@ _MEANINGS = {
     ExitCode.CONFIGURATION: "configuration refused",
     ExitCode.UNREACHABLE: "nobody answers",
     ExitCode.UNHEALTHY: "not serving",
+    ExitCode.HELD: "waits for reviewers",
 }
 
 

@@ -11,7 +11,9 @@ import typer
 
 from host_proxy.cli import user
 from host_proxy.cli.exit_codes import ExitCode, leave
+from host_proxy.cli.guard_rules import DEFAULT_URL, guard_at
 from host_proxy.cli.json_file import read_json
+from host_proxy.cli.wallet_guard import Cosigner, GuardPolicy, GuardUrl, cancelling_payload, cosigner, payload_of
 
 if TYPE_CHECKING:
     from host_proxy.client.wallet_flows import WalletFlows
@@ -27,6 +29,7 @@ def register(group: typer.Typer) -> None:
     """Adds the commands that need a login."""
     for command in (create, address, configuration, sign, attest, queue_recovery, cancel_recovery):
         group.command(command.__name__.replace("_", "-"))(command)
+    group.command("register")(register_at_guard)
 
 
 def create(
@@ -34,17 +37,35 @@ def create(
     device: Annotated[str | None, typer.Option("--device", help="Address of this device's own key.")] = None,
     recovery: Annotated[str | None, typer.Option("--recovery", help="Address of a recovery key of yours.")] = None,
     passkey: Annotated[Path | None, typer.Option("--passkey", help="JSON file: requireUserVerification, x, y.")] = None,
+    guard: GuardUrl = None,
+    guard_policy: GuardPolicy = None,
     policy: user.PolicyFile = None,
     home: user.Home = None,
     as_json: user.Json = False,
 ) -> None:
-    """Make your smart wallet from the template of the scope, or find the one that you have."""
+    """Make your smart wallet from the template of the scope, or find the one that you have; show it to its guard."""
     key = None if passkey is None else read_json(passkey)
-    with acting_wallet(context, home, policy) as flows:
+    with acting_wallet(context, home, policy) as flows, cosigner(context, guard, guard_policy) as second:
         result = flows.create(device=device, recovery=recovery, passkey=key)
+        if second is not None:
+            second.register(flows)
     made = "made" if result["created"] else "was there already"
     words = [f"wallet {result['address']} ({result['context']}), {made}", *result["words"]]
     user.show(result, as_json=as_json, words=lambda: "\n".join(words))
+
+
+def register_at_guard(
+    context: typer.Context,
+    guard: Annotated[str, typer.Option("--guard", help="The guard.")] = DEFAULT_URL,
+    guard_policy: GuardPolicy = None,
+    policy: user.PolicyFile = None,
+    home: user.Home = None,
+    as_json: user.Json = False,
+) -> None:
+    """Show a guard the wallet's present configuration: whoever signs in it counts for the guard from then on."""
+    with acting_wallet(context, home, policy) as flows, guard_at(context, guard, guard_policy) as second:
+        result = Cosigner(second).register(flows)
+    user.show(result, as_json=as_json, words=lambda: f"for {result['address']} count {', '.join(result['signers'])}")
 
 
 def address(
@@ -70,14 +91,22 @@ def sign(
     source: JsonFile,
     chain: Chain,
     signatures: Signatures = None,
+    guard: GuardUrl = None,
+    guard_policy: GuardPolicy = None,
     policy: user.PolicyFile = None,
     home: user.Home = None,
     as_json: user.Json = False,
 ) -> None:
-    """Sign a payload (type call or message), typed data, or a user operation from a JSON file."""
+    """Sign a payload (type call or message), typed data, or a user operation from a JSON file; with --guard, have the
+    guard sign it, too, which makes the signature complete.
+    """
     value, others = read_json(source), None if signatures is None else read_json(signatures)
-    with acting_wallet(context, home, policy) as flows:
-        result = flows.sign(chain, _source_of(value), value, others)
+    kind = _source_of(value)
+    with acting_wallet(context, home, policy) as flows, cosigner(context, guard, guard_policy) as second:
+        result = flows.sign(chain, kind, value, others)
+        if second is not None and not result["complete"]:
+            leaf = second.leaf(payload_of(kind, value), chain, result)
+            result = flows.sign(chain, kind, value, [*(others or []), leaf])
     user.show(result, as_json=as_json, words=lambda: signed_words(result, result["understood"]["words"]))
 
 
@@ -119,14 +148,19 @@ def cancel_recovery(
     nonce: Annotated[str, typer.Option("--nonce", help="Of what was queued.")],
     space: Annotated[str, typer.Option("--space", help="Of what was queued.")] = "0",
     signatures: Signatures = None,
+    guard: GuardUrl = None,
+    guard_policy: GuardPolicy = None,
     policy: user.PolicyFile = None,
     home: user.Home = None,
     as_json: user.Json = False,
 ) -> None:
     """Sign calls of nothing with the nonce of what was queued, so that it can never be done."""
     others = None if signatures is None else read_json(signatures)
-    with acting_wallet(context, home, policy) as flows:
+    with acting_wallet(context, home, policy) as flows, cosigner(context, guard, guard_policy) as second:
         result = flows.cancel_recovery(chain, space, nonce, others)
+        if second is not None and not result["complete"]:
+            leaf = second.leaf(cancelling_payload(space, nonce), chain, result)
+            result = flows.cancel_recovery(chain, space, nonce, [*(others or []), leaf])
     user.show(result, as_json=as_json, words=lambda: signed_words(result, result["understood"]["words"]))
 
 

@@ -38,25 +38,19 @@ class Answer:
     """It covers the answer, or the key that signed the answer's receipt."""
 
 
-class Api:
-    """One appliance, one device key, one scope."""
+class Caller:
+    """One appliance, asked by nobody in particular. `post` is all that there is to it."""
 
     def __init__(
         self,
         url: str,
-        device: DeviceKey,
         *,
-        scope: str,
-        origin: str,
         roots: Sequence[TrustRoot],
         image: Policy,
         transport: httpx.BaseTransport | None = None,
         receipts: bool = False,
     ) -> None:
         self._url = url.rstrip("/")
-        self._device = device
-        self._scope = scope
-        self._origin = origin
         self._http = httpx.Client(timeout=_DEADLINE_S, transport=transport, follow_redirects=False)
         self._proofs: Proofs = DocumentProofs(roots, image)
         if receipts:
@@ -65,24 +59,6 @@ class Api:
     def close(self) -> None:
         """Drop the connection."""
         self._http.close()
-
-    def signed(self, path: str, params: dict[str, Any]) -> Answer:
-        """A call of the published wire format: `params` signed by the device key."""
-        canonical = canonical_json.canonicalize(params)
-        envelope = {"params": params, "authKey": self._device.wire(), "signature": self._device.sign(canonical)}
-        return self.post(path, envelope)
-
-    def own(self, path: str, params: dict[str, Any]) -> Answer:
-        """A call of our own methods, which also sign method, origin, nonce and expiry."""
-        now_ms = time.time_ns() // 1_000_000
-        common = {
-            "method": path,
-            "scope": self._scope,
-            "origin": self._origin,
-            "nonce": hex(now_ms),
-            "expires": now_ms + _REQUEST_LIFE_MS,
-        }
-        return self.signed(path, common | params)
 
     def post(self, path: str, value: dict[str, Any]) -> Answer:
         """Send `value` and return the attested answer. `ClientError`, or `ServiceRefusal` with the error body."""
@@ -101,6 +77,45 @@ class Api:
         if response.status_code != 200:
             raise ServiceRefusal(answer)
         return Answer(answer, document)
+
+
+class Api(Caller):
+    """One appliance, one device key, one scope."""
+
+    def __init__(
+        self,
+        url: str,
+        device: DeviceKey,
+        *,
+        scope: str,
+        origin: str,
+        roots: Sequence[TrustRoot],
+        image: Policy,
+        transport: httpx.BaseTransport | None = None,
+        receipts: bool = False,
+    ) -> None:
+        super().__init__(url, roots=roots, image=image, transport=transport, receipts=receipts)
+        self._device = device
+        self._scope = scope
+        self._origin = origin
+
+    def signed(self, path: str, params: dict[str, Any]) -> Answer:
+        """A call of the published wire format: `params` signed by the device key."""
+        canonical = canonical_json.canonicalize(params)
+        envelope = {"params": params, "authKey": self._device.wire(), "signature": self._device.sign(canonical)}
+        return self.post(path, envelope)
+
+    def own(self, path: str, params: dict[str, Any]) -> Answer:
+        """A call of our own methods, which also sign method, origin, nonce and expiry."""
+        now_ms = time.time_ns() // 1_000_000
+        common = {
+            "method": path,
+            "scope": self._scope,
+            "origin": self._origin,
+            "nonce": hex(now_ms),
+            "expires": now_ms + _REQUEST_LIFE_MS,
+        }
+        return self.signed(path, common | params)
 
 
 def _parse(data: bytes) -> dict[str, Any]:

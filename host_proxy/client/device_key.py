@@ -33,13 +33,18 @@ class DeviceKey:
         return cls(ec.generate_private_key(ec.SECP256R1()))
 
     @classmethod
+    def load(cls, path: Path) -> "DeviceKey":
+        """The key in `path`; `OSError` where there is none, `ValueError` when the file holds something else."""
+        key = load_pem_private_key(path.read_bytes(), None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+            raise ValueError("not a P-256 key")  # noqa: TRY004  what the file holds is of no type
+        return cls(key)
+
+    @classmethod
     def load_or_create(cls, path: Path) -> "DeviceKey":
         """The key in `path` (PEM, mode 0600), made at first use. `ValueError` when the file holds something else."""
         if path.exists():
-            key = load_pem_private_key(path.read_bytes(), None)
-            if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-                raise ValueError("not a P-256 key")
-            return cls(key)
+            return cls.load(path)
         created = ec.generate_private_key(ec.SECP256R1())
         pem = created.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

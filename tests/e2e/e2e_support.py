@@ -81,8 +81,7 @@ def new_email() -> str:
 
 def scopes(**changes: Any) -> list[dict[str, Any]]:
     """The scopes of the simulated deployment with a second origin; `changes` replace members of each."""
-    config = json.loads(settings.measured_config(["-"] * len(HOLDERS), "-"))
-    return [scope | {"origins": [ORIGIN, OTHER_ORIGIN]} | changes for scope in config["scopes"]]
+    return [scope | {"origins": [ORIGIN, OTHER_ORIGIN]} | changes for scope in settings.scopes()]
 
 
 def failing(health: dict[str, Any]) -> dict[str, str]:

@@ -84,7 +84,7 @@ def a_day_at_work(site: Site) -> tuple[set[str], dict[str, str]]:
     phone.flows.sign_digest(by_mail.signer, keccak256(b"digest"))
     phone.flows.list_sessions()
     provoke_refusals(site, phone, laptop, token, code)
-    site.stand_ins.kms.set_fault(site.stand_ins.key_arns[0], Fault.PLAINTEXT)
+    site.stand_ins.kms.set_fault(site.stand_ins.key_arns()[0], Fault.PLAINTEXT)
     site.restart()
     again = site.user()
     again.log_in(EMAIL)
