@@ -12,6 +12,7 @@ from enclave.errors import Refusal
 from enclave.guard.budgets import BudgetExceeded, Budgets
 from enclave.guard.compiling import Rules
 from enclave.guard.conditions import Circumstances
+from enclave.guard.cosigners import ContractSignature, cosigner_text, verify_contract_signature
 from enclave.guard.decision_log import DecisionLog
 from enclave.guard.held import Held
 from enclave.guard.judging import Decision, Draw, Outcome, judge
@@ -19,11 +20,12 @@ from enclave.guard.reviews import Cleared, Reviews
 from enclave.guard.rulebook import RuleBook
 from enclave.guard.sign_request import SignRequest
 from enclave.guard.signing_key import GuardKey
-from enclave.guard.wallet_book import WalletBook
-from evm.address import checksum, parse_address
+from enclave.guard.wallet_book import KnownWallet, WalletBook
+from evm.address import parse_address
 from evm.effects import Effect
 from evm.effects.effect_json import effects_from_json
 from evm.errors import EvmError
+from evm.wallet.errors import WalletError
 from evm.wallet.payload import ConfigUpdatePayload
 from protocol import guard_errors
 
@@ -74,16 +76,21 @@ class Cosigner:
 
     async def _asked_by_its_own(self, request: SignRequest) -> SignRequest:
         """The request with those signers alone that count for its wallet. NOT_FOUND for a wallet that is not served,
-        VALIDATION_FAILED if nobody who counts has signed.
+        VALIDATION_FAILED if nobody who counts has signed, with what keeps a contract's signature from counting.
         """
         known = await self._wallets.find(request.wallet)
         if known is None and self._registered_only:
             raise Refusal(guard_errors.NOT_FOUND, "guard:wallet")
+        found, why = list(request.cosigners), ""
         if known is not None:
-            request = replace(request, cosigners=tuple(who for who in request.cosigners if who in known.signers))
-        if not request.cosigners:
-            raise Refusal(guard_errors.VALIDATION_FAILED, "guard:unsigned")
-        return request
+            found = [who for who in found if who in known.signers]
+            for listed in request.listed:
+                found_by, reason = _through_contract(request, listed, known, self.now_s())
+                found += found_by
+                why = why or reason
+        if not found:
+            raise Refusal(guard_errors.VALIDATION_FAILED, f"guard:unsigned{why}")
+        return replace(request, cosigners=tuple(dict.fromkeys(found)), listed=())
 
     async def _judge(self, request: SignRequest, rules: Rules, about: Circumstances) -> Decision:
         try:
@@ -144,6 +151,16 @@ class Cosigner:
             raise
 
 
+def _through_contract(
+    request: SignRequest, listed: ContractSignature, known: KnownWallet, now_s: int
+) -> tuple[tuple[bytes, ...], str]:
+    """Who signed through a contract; or nobody, and why."""
+    try:
+        return verify_contract_signature(listed, request.digest, request.operation, known.modules, now_s), ""
+    except WalletError as error:
+        return (), f":{error.code}"
+
+
 def _require_allowed(outcome: Outcome, by: str) -> None:
     if outcome is not Outcome.ALLOW:
         raise _refusal(outcome, by)
@@ -156,8 +173,8 @@ def _refusal(outcome: Outcome, by: str) -> Refusal:
 
 
 def _session(request: SignRequest) -> str:
-    """Budgets of a session are those of the account that signed first beside the guard."""
-    return checksum(request.cosigners[0]) if request.cosigners else ""
+    """Budgets of a session are those of whoever signed first beside the guard; accounts stand before modules."""
+    return cosigner_text(request.cosigners[0]) if request.cosigners else ""
 
 
 def _name(draw: Draw) -> tuple[str, str]:

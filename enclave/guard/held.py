@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from enclave.base64url import encode_b64u
 from enclave.errors import Refusal
 from enclave.guard.compiling import Rules
+from enclave.guard.cosigners import cosigner_text
 from enclave.guard.judging import Decision
 from enclave.guard.limits import MAX_LOG_DEPTH, MAX_REVIEW_LINE_BYTES, MAX_STATEMENT_BYTES
 from enclave.guard.reviewers import VerifiedAssertion
@@ -142,7 +143,7 @@ def statement_of(held: Held, request: SignRequest, decision: Decision, rules: Ru
         "id": held.id.hex(),
         "wallet": checksum(request.wallet),
         "chainId": str(request.chain_id),
-        "askedBy": [checksum(address) for address in request.cosigners],
+        "askedBy": [cosigner_text(who) for who in request.cosigners],
         "digest": "0x" + request.digest.hex(),
         "request": canonical_json.canonicalize(_as_text(document)).decode(),
         "effects": [effect_to_json(effect) for effect in decision.effects],

@@ -7,6 +7,7 @@ digest is computed from what was read; `msg` only has to equal it (waas-guard-in
 from dataclasses import dataclass
 from typing import Any, Final
 
+from enclave.guard.cosigners import ContractSignature, parse_contract_signature
 from evm.address import Address, parse_address
 from evm.authorization import MAX_CHAIN_ID
 from evm.effects import Effect, Tokens, effects_of_attestation, effects_of_payload, effects_of_typed_data
@@ -14,12 +15,14 @@ from evm.errors import EvmError
 from evm.fields import hex_bytes, hex_word, items, members
 from evm.keccak import keccak256
 from evm.signature import parse_signature
-from evm.typed_data import TypedData
+from evm.typed_data import TypedData, parse_typed_data
 from evm.wallet.attestation import Attestation, attestation_from_json
-from evm.wallet.operation_hash import WALLET_DOMAIN, operation_hash
+from evm.wallet.erc1271 import typed_data_preimage
+from evm.wallet.operation_hash import WALLET_DOMAIN, Operation, operation_hash
 from evm.wallet.payload import (
     MAX_CALLS,
     MAX_NONCE,
+    MAX_PARENT_WALLETS,
     MAX_SPACE,
     BehaviorOnError,
     Call,
@@ -43,25 +46,33 @@ _ETH_SIGN: Final = b"\x19Ethereum Signed Message:\n32"
 
 @dataclass(frozen=True, slots=True)
 class SignRequest:
-    """What the guard is asked to sign. `cosigners` are the accounts whose signatures over it have been verified.
+    """What the guard is asked to sign. `cosigners` are those whose signatures over it have been verified.
 
-    Signatures of contracts and modules are not counted: what they mean is known to a chain, which is not asked here.
-    `document` is the typed document that a message is, where it was given.
+    `listed` are signatures through contracts, which only somebody who knows the wallet can verify. `document` is the
+    typed document that a message is, where it was given.
     """
 
     wallet: Address
     chain_id: int
     what: Payload | Attestation
     digest: bytes
-    cosigners: tuple[Address, ...]
+    cosigners: tuple[bytes, ...]
     document: TypedData | None = None
+    listed: tuple[ContractSignature, ...] = ()
+
+    @property
+    def operation(self) -> Operation | None:
+        """The operation of a v3 wallet that this is; None for what is none."""
+        if isinstance(self.what, Attestation):
+            return None
+        return Operation(self.what, self.wallet, self.chain_id, no_chain_id=self.chain_id == 0)
 
     def effects(self, tokens: Tokens) -> tuple[Effect, ...]:
         """What the signature is for."""
-        if self.document is not None:
-            return effects_of_typed_data(self.document, self.wallet, tokens)
         if isinstance(self.what, Attestation):
             return effects_of_attestation(self.what, self.wallet, tokens)
+        if self.document is not None:  # the outermost of the parents is whose signature it becomes
+            return effects_of_typed_data(self.document, (*self.what.parent_wallets, self.wallet)[0], tokens)
         return effects_of_payload(self.what, self.wallet, self.chain_id, tokens)
 
 
@@ -88,7 +99,21 @@ def parse_sign_request(value: object) -> SignRequest:
         computed = operation_hash(payload, wallet, chain_id)
     if computed != digest:
         raise EvmError(_DIGEST)
-    return SignRequest(wallet, chain_id, what, digest, _cosigners(found.get("signatures", []), digest))
+    cosigners, listed = _signatures(found.get("signatures", []), digest)
+    return SignRequest(wallet, chain_id, what, digest, cosigners, _typed_document(found, what), listed)
+
+
+def _typed_document(found: dict[str, Any], what: Payload | Attestation) -> TypedData | None:
+    """The document that a message is the preimage of, in `auxData` as its JSON. The preimage alone says nothing.
+
+    `EvmError("guard-document")` where it is another document, or the message is none.
+    """
+    if not isinstance(what, MessagePayload) or found.get("auxData", "0x") == "0x":
+        return None
+    document = parse_typed_data(_document(found["auxData"]))
+    if what.message != typed_data_preimage(document):
+        raise EvmError("guard-document")
+    return document
 
 
 def _document(value: object) -> Any:
@@ -103,17 +128,18 @@ def _payload(kind: object, document: Any, wallet: Address, chain_id: int) -> Pay
     """The payload of a v3 wallet in an EIP-712 document of exactly the known form."""
     found = members(document, required=("domain", "types", "primaryType", "message"), code=_CODE)
     message = found["message"]
-    if kind != found["primaryType"] or not isinstance(message, dict) or message.get("wallets") != []:
+    if kind != found["primaryType"] or not isinstance(message, dict):
         raise EvmError(_CODE)
+    parents = tuple(map(parse_address, items(message.get("wallets"), most=MAX_PARENT_WALLETS, code=_CODE)))
     match kind:
         case "Calls":
-            payload: Payload = _calls(message)
+            payload: Payload = _calls(message, parents)
         case "Message":
             text = members(message, required=("message", "wallets"), code=_CODE)["message"]
-            payload = MessagePayload(hex_bytes(text, _CODE, most=limits.MAX_BODY_BYTES))
+            payload = MessagePayload(hex_bytes(text, _CODE, most=limits.MAX_BODY_BYTES), parents)
         case "ConfigUpdate":
             update = members(message, required=("imageHash", "wallets"), code=_CODE)
-            payload = ConfigUpdatePayload(hex_word(update["imageHash"], _CODE))
+            payload = ConfigUpdatePayload(hex_word(update["imageHash"], _CODE), parents)
         case _:
             raise EvmError(_CODE)
     _validate_document(found, payload, wallet, chain_id)
@@ -135,12 +161,13 @@ def _validate_document(found: dict[str, Any], payload: Payload, wallet: Address,
         raise EvmError(_CODE)
 
 
-def _calls(message: dict[str, Any]) -> CallsPayload:
+def _calls(message: dict[str, Any], parents: tuple[Address, ...]) -> CallsPayload:
     found = members(message, required=("calls", "space", "nonce", "wallets"), code=_CODE)
     return CallsPayload(
         calls=tuple(map(_call, items(found["calls"], most=MAX_CALLS, code=_CODE))),
         space=parse_decimal(found["space"], _CODE, most=MAX_SPACE),
         nonce=parse_decimal(found["nonce"], _CODE, most=MAX_NONCE),
+        parent_wallets=parents,
     )
 
 
@@ -157,19 +184,19 @@ def _call(value: object) -> Call:
     )
 
 
-def _cosigners(value: object, digest: bytes) -> tuple[Address, ...]:
-    """Every signature of an account has to hold; who signed is what it recovers to."""
+def _signatures(value: object, digest: bytes) -> tuple[tuple[bytes, ...], tuple[ContractSignature, ...]]:
+    """Every signature of an account has to hold; who signed is what it recovers to. Those of contracts, as they are."""
     found: list[Address] = []
+    listed: list[ContractSignature] = []
     for item in items(value, most=MAX_SIGNATURES, code=_CODE):
         given = members(item, required=("address", "type", "data"), optional=("imageHash",), code=_CODE)
         address = parse_address(given["address"])
         if given["type"] not in ("Hash", "EthSign"):
-            if given["type"] not in ("Sapient", "Erc1271"):
-                raise EvmError(_CODE)
+            listed.append(parse_contract_signature(given, _CODE))
             continue
         signed = digest if given["type"] == "Hash" else keccak256(_ETH_SIGN + digest)
         signature = parse_signature(hex_bytes(given["data"], "guard-signature", most=65))
         if signature.recover(signed) != address:
             raise EvmError("guard-signature")
         found.append(address)
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found)), tuple(listed)

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from enclave.errors import Refusal
+from enclave.guard.cosigners import Module
 from enclave.guard.limits import MAX_APPROVED_UPDATES, MAX_WALLET_SIGNERS
 from enclave.guard.signing_key import GuardKey
 from enclave.records import Conflict, Record, Records
 from evm.address import ADDRESS_BYTES, Address
 from evm.wallet.configuration import Configuration
 from evm.wallet.context import Context
-from evm.wallet.topology import SignerLeaf
+from evm.wallet.topology import SapientLeaf, SignerLeaf
 from evm.wallet.values import HASH_BYTES
 from evm.wallet.words import places
 from protocol import errors, guard_errors
@@ -25,11 +26,15 @@ _TRIES: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class KnownWallet:
-    """A wallet that has shown a configuration. `approved`: image hashes that the guard has signed updates to."""
+    """A wallet that has shown a configuration: accounts and modules that sign for it.
+
+    `approved`: image hashes that the guard has signed updates to.
+    """
 
     version: int
-    signers: frozenset[Address]
+    signers: frozenset[Address] = frozenset()
     approved: tuple[bytes, ...] = ()
+    modules: frozenset[Module] = frozenset()
 
 
 class WalletBook:
@@ -59,20 +64,26 @@ class WalletBook:
         made_of_it = context.wallet_address(configuration.image_hash)
         address = wallet or made_of_it
         later = None if address == made_of_it else configuration.image_hash
-        return address, await self._add(address, signers - {guard}, later)
+        return address, await self._add(address, signers - {guard}, later, _modules(configuration))
 
-    async def register_child(self, wallet: Address, signers: Iterable[Address]) -> None:
+    async def register_child(self, wallet: Address, signers: Iterable[bytes]) -> None:
         """A wallet of the second generation, whose parent the caller has verified, and who signs beside the guard."""
-        await self._add(wallet, frozenset(signers), None)
+        await self._add(wallet, frozenset(map(Address, signers)), None)
 
-    async def _add(self, wallet: Address, signers: frozenset[Address], later: bytes | None) -> KnownWallet:
+    async def _add(
+        self,
+        wallet: Address,
+        signers: frozenset[Address],
+        later: bytes | None,
+        modules: frozenset[Module] = frozenset(),
+    ) -> KnownWallet:
         """More signers of a wallet. `later`: the image hash of a configuration that has to be an approved one."""
         for _ in range(_TRIES):
-            known = await self.find(wallet) or KnownWallet(0, frozenset())
+            known = await self.find(wallet) or KnownWallet(0)
             if later is not None and later not in known.approved:
                 raise Refusal(guard_errors.VALIDATION_FAILED, "guard:configuration")
-            added = replace(known, signers=known.signers | signers)
-            if len(added.signers) > MAX_WALLET_SIGNERS:
+            added = replace(known, signers=known.signers | signers, modules=known.modules | modules)
+            if len(added.signers) + len(added.modules) > MAX_WALLET_SIGNERS:
                 raise Refusal(guard_errors.VALIDATION_FAILED, "guard:configuration")
             if added == known or await self._saved(wallet, added):
                 return added
@@ -91,7 +102,8 @@ class WalletBook:
 
     async def _saved(self, wallet: Address, known: KnownWallet) -> bool:
         key = self._records.key("guard-wallet", wallet)
-        body: list[Any] = [b"".join(sorted(known.signers)), b"".join(known.approved)]
+        modules = b"".join(address + image_hash for address, image_hash in sorted(known.modules))
+        body: list[Any] = [b"".join(sorted(known.signers)), b"".join(known.approved), modules]
         try:
             await self._records.save(self._records.change(key, known.version, body))
         except Conflict:
@@ -105,11 +117,19 @@ def _signers(configuration: Configuration) -> frozenset[Address]:
     return frozenset(leaf.address for leaf in leaves if isinstance(leaf, SignerLeaf) and leaf.weight)
 
 
+def _modules(configuration: Configuration) -> frozenset[Module]:
+    """Every module with a weight: passkeys, sessions."""
+    leaves = [place.leaf for place in places(configuration.topology) if isinstance(place.leaf, SapientLeaf)]
+    return frozenset((leaf.address, leaf.image_hash) for leaf in leaves if leaf.weight)
+
+
 def _read(record: Record) -> KnownWallet:
     match record.body:
-        case [bytes(signers), bytes(approved)]:
+        case [bytes(signers), bytes(approved), bytes(modules)]:
             addresses = frozenset(map(Address, _pieces(signers, ADDRESS_BYTES)))
-            return KnownWallet(record.version, addresses, tuple(_pieces(approved, HASH_BYTES)))
+            pairs = _pieces(modules, ADDRESS_BYTES + HASH_BYTES)
+            known = frozenset((Address(pair[:ADDRESS_BYTES]), pair[ADDRESS_BYTES:]) for pair in pairs)
+            return KnownWallet(record.version, addresses, tuple(_pieces(approved, HASH_BYTES)), known)
     raise Refusal(errors.DATA_INTEGRITY_ERROR)
 
 

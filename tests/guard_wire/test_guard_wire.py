@@ -149,7 +149,6 @@ def _set(*path: Any, value: Any) -> Any:
         (_set("message", "calls", 0, "behaviorOnError", value="3"), 2001),
         (_set("message", "calls", 0, "delegateCall", value=True), 2004),
         (_set("message", "calls", 0, "more", value=1), 2001),
-        (_set("message", "wallets", value=[checksum(STRANGER)]), 2001),
         (_set("message", "more", value=1), 2001),
         (_set("domain", "name", value="Sequence Wallet - Recovery Mode"), 2001),
         (_set("domain", "chainId", value=137), 2001),
