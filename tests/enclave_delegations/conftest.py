@@ -10,11 +10,6 @@ from tests.appliance import World
 from .delegation_support import Delegator, standing_world
 
 
-@pytest.fixture(scope="session")
-def pki_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pki")
-
-
 @pytest.fixture
 async def world(pki_folder: Path) -> AsyncIterator[World]:
     made = standing_world(pki_folder)
