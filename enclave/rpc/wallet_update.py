@@ -23,16 +23,19 @@ from enclave.sequence.words import change_words, described, worst_case_json
 from enclave.wallets import Wallets
 from evm.address import parse_address
 from evm.fields import hex_bytes, hex_word
+from evm.wallet.errors import WalletError
 from evm.wallet.operation_hash import Operation
 from evm.wallet.payload import ConfigUpdatePayload
-from evm.wallet.sessions.session_json import permissions_from_json
+from evm.wallet.sessions.capped import parse_capped
+from evm.wallet.sessions.permission import SessionPermissions
+from evm.wallet.sessions.session_json import permissions_from_json, permissions_to_json
 from evm.wallet.sessions.words import session_words
 from evm.wallet.values import to_hex
 from protocol import errors, limits
 
 _BOTH: Final = frozenset({"imageHash", "signatures"})
 _UPDATE: Final = _BOTH | {"change"}
-_APPROVE: Final = _BOTH | {"permissions"}
+_APPROVE: Final = _BOTH | {"permissions", "capped"}
 _REVOKE: Final = _BOTH | {"signer"}
 _CONFIRM: Final = frozenset({"imageHash", "signature"})
 
@@ -65,13 +68,19 @@ class WalletUpdateService:
         return await self._step(call, asked, update)
 
     async def approve_session(self, call: SignedCall) -> dict[str, Any]:
-        """Add an explicit session; its rules come back in words, with the most that it can move of each asset."""
+        """Add an explicit session, given by its rules or as capped sends; its rules come back in words, with the most
+        that it can move of each asset.
+        """
         asked = await self._calls.authorize(call, _APPROVE)
         now_s = self._clock.now_s()
 
         def approve(wallet: SmartWallet) -> tuple[WalletPlan, dict[str, Any]]:
-            session = permissions_from_json(call.params.get("permissions"))
-            shown = {"session": session_words(session), "worstCase": worst_case_json(session)}
+            session = _asked_session(call.params)
+            shown = {
+                "session": session_words(session),
+                "permissions": permissions_to_json(session),
+                "worstCase": worst_case_json(session),
+            }
             return with_session(wallet.plan, session, wallet=wallet.address, now_s=now_s), shown
 
         return await self._step(call, asked, approve)
@@ -146,6 +155,15 @@ class WalletUpdateService:
         with wallet_rules():
             # The image hash of the answer is the new one; who signs for it is the old one.
             return {"update": prepared.signed(signature)}
+
+
+def _asked_session(params: dict[str, Any]) -> SessionPermissions:
+    """The session in `permissions`, or the one that says what `capped` means."""
+    if params.get("capped") is None:
+        return permissions_from_json(params.get("permissions"))
+    if params.get("permissions") is not None:
+        raise WalletError("wallet-capped")
+    return parse_capped(params["capped"])
 
 
 def _update_of(wallet: SmartWallet, image_hash: bytes) -> Operation:

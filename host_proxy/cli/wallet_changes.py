@@ -59,10 +59,15 @@ def approve_session(
     home: user.Home = None,
     as_json: user.Json = False,
 ) -> None:
-    """Grant an explicit session from a JSON file: shows its rules and the most it can move, asks, and signs."""
-    permissions = read_json(source)
+    """Grant an explicit session from a JSON file: shows its rules and the most it can move, asks, and signs.
+
+    The file has `permissions` of the library, or caps: signer, chainId, until, and sends of token, to, perTransaction
+    and total.
+    """
+    value = read_json(source)
+    asked = {"capped" if isinstance(value, dict) and "sends" in value else "permissions": value}
     with acting_wallet(context, home, policy) as flows, cosigner(context, guard, guard_policy) as second:
-        result = _in_two_steps(flows, "ApproveSession", approve, as_json=as_json, permissions=permissions)
+        result = _in_two_steps(flows, "ApproveSession", approve, as_json=as_json, **asked)
         result = _with_guard(flows, second, home, result)
     _show_change(result, as_json=as_json)
 
