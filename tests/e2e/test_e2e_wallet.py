@@ -119,6 +119,10 @@ def test_session_is_shown_with_its_worst_case_before_it_is_signed(terminal: Term
     shown = terminal.run("wallet", "approve-session", path, stdin="y\n").stdout
     assert f"of {checksum(TOKEN)}: WITHOUT A LIMIT" in shown
     assert "signed the update to 0x" in shown
+    send = {"token": checksum(TOKEN), "to": checksum(Address(b"\x51" * 20)), "perTransaction": "5", "total": "9"}
+    caps = {"signer": checksum(Address(b"\x75" * 20)), "chainId": "10", "until": "4000000000", "sends": [send]}
+    shown = terminal.run("wallet", "approve-session", terminal.file("caps.json", caps), stdin="y\n").stdout
+    assert f"of {checksum(TOKEN)}: 9\n" in shown
     described = terminal.json("wallet", "revoke-session", checksum(Address(b"\x72" * 20)))
     assert described["signed"] is False
 
