@@ -156,6 +156,7 @@ class Enclave:
             signed=methods.signed,
             open={"/rpc/Attestation/Document": attestor.document, **methods.open},
             always={"/status": self._status, "/health": self._health},
+            signer=methods.signer,
         )
 
     def _attestor(self, keys: BootKeys, secrets: DeploymentSecrets, channel: SealedChannel) -> Attestor:

@@ -8,7 +8,7 @@ import base64
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from enclave import log
 from enclave.channel import SEALED_METHOD, SealedChannel
@@ -22,13 +22,18 @@ from enclave.rpc.envelope import Call, SignedCall, decode_call, encode_json, ver
 from protocol import errors, limits
 from protocol.frames import Request, Response
 
+if TYPE_CHECKING:  # few deployments sign answers for clients that verify no documents
+    from enclave.response_signing import ResponseSigner, Wanted
+
+ACCEPT_SIGNATURE_HEADER: Final = "accept-signature"
 NONCE_HEADER: Final = "x-attestation-nonce"
 DOCUMENT_HEADER: Final = "x-attestation-document"
 _NONCE: Final = re.compile(r"[A-Za-z0-9._\-/+=]+\Z")
-_METHOD: Final = re.compile(r"(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) (/[A-Za-z0-9/]{0,100})\Z")
+_METHOD: Final = re.compile(r"(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) (/[A-Za-z0-9/._-]{0,100})\Z")
 _WEBRPC: Final = {"webrpc": "webrpc@v0.31.2;gen-golang@v0.23.3;identity-instrument@v0.1.0"}
 _WEBRPC_ADMIN: Final = {"webrpc": "webrpc@v0.23.1;gen-golang@v0.17.0;identity-instrument@v0.1.0"}
 _ADMIN: Final = "/rpc/IdentityInstrumentAdmin/"
+_PUBLISHED: Final = "/.well-known/"
 
 SignedMethod = Callable[[SignedCall], Awaitable[Any]]
 OpenMethod = Callable[[Call], Awaitable[Any]]
@@ -40,6 +45,8 @@ class Methods:
 
     signed: Mapping[str, SignedMethod]
     open: Mapping[str, OpenMethod]
+    signer: "ResponseSigner | None" = None
+    """Who signs answers, where the image says in whose name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,7 @@ class Routes:
     signed: Mapping[str, SignedMethod]
     open: Mapping[str, OpenMethod]
     always: Mapping[str, Callable[[], tuple[int, Any]]]
+    signer: "ResponseSigner | None" = None
 
 
 class Dispatcher:
@@ -111,6 +119,7 @@ class Dispatcher:
         call = Call(match[1], match[2], request.headers, request.body, sealed)
         nonce = _require_nonce(NONCE_HEADER, request.headers)
         receipt = self._begin_receipt(call)
+        wanted = self._wanted_signature(call, nonce, receipt)
         if nonce is None or self._attestor is None:
             status, body, headers = await self._run(call)
         else:
@@ -120,11 +129,21 @@ class Dispatcher:
             headers[DOCUMENT_HEADER] = base64.b64encode(document).decode()
         if receipt is not None:
             headers[RECEIPT_HEADER] = receipt.finish(status, body)
+        if wanted is not None and self._routes.signer is not None:
+            headers |= await self._routes.signer.sign(wanted, call, status, body, headers)
         return Response(request.id, status, headers, body)
 
     def _begin_receipt(self, call: Call) -> StartedReceipt | None:
         nonce = _require_nonce(RECEIPT_NONCE_HEADER, call.headers)
         return None if nonce is None or self._receipts is None else self._receipts.begin(call, nonce)
+
+    def _wanted_signature(self, call: Call, nonce: str | None, receipt: StartedReceipt | None) -> "Wanted | None":
+        """What signature the caller asks for; None where nobody signs."""
+        asked = call.headers.get(ACCEPT_SIGNATURE_HEADER)
+        if asked is None or self._routes.signer is None:
+            return None
+        document = [] if nonce is None or self._attestor is None else [DOCUMENT_HEADER]
+        return self._routes.signer.wanted(asked, document if receipt is None else [*document, RECEIPT_HEADER])
 
     async def _run(self, call: Call) -> tuple[int, bytes, dict[str, str]]:
         headers = {"content-type": "application/json"}
@@ -144,7 +163,7 @@ class Dispatcher:
             raise Refusal(errors.BAD_ROUTE)
         except Refusal as refusal:  # an error is attested like any other answer
             if refusal.error is errors.BAD_METHOD:
-                headers["allow"] = "POST"
+                headers["allow"] = "GET" if call.path.startswith(_PUBLISHED) else "POST"
             return refusal.error.status, encode_json(errors.error_body(refusal.error, refusal.cause)), headers
 
 

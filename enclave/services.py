@@ -41,7 +41,7 @@ from enclave.rpc.session import SessionService
 from enclave.rpc.signer import SignerService
 from enclave.sessions import Sessions
 from enclave.tenants.tenants import Tenants
-from enclave.waas_services import waas_admin_methods, waas_methods
+from enclave.waas_services import issuing, waas_admin_methods, waas_methods
 from enclave.wallet_services import wallet_methods
 from enclave.wallets import Wallets
 
@@ -88,8 +88,11 @@ async def instrument_methods(parts: Parts) -> Methods:
         "/rpc/Signer/SignTypedData": signer.sign_typed_data,
         "/rpc/Signer/SignTransaction": signer.sign_transaction,
     }
-    waas = waas_methods(parts, proofs, accounts, changes, devices, sessions, wallets, records, tenants)
-    return Methods(signed, {**waas, **waas_admin_methods(parts, tenants, nonces)})
+    issued = issuing(config, records, clock)
+    waas = waas_methods(
+        parts, proofs, accounts, changes, devices, sessions, wallets, records, tenants, issued.id_tokens
+    )
+    return Methods(signed, {**waas, **waas_admin_methods(parts, tenants, nonces), **issued.published}, issued.signer)
 
 
 def _admin_methods(

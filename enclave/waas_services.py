@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from enclave.account_changes import AccountChanges
 from enclave.accounts import Accounts
+from enclave.clock import TrustedClock
+from enclave.config import Config
 from enclave.devices import Devices
 from enclave.dispatch import OpenMethod
 from enclave.later import Later
@@ -20,8 +23,10 @@ from enclave.tenants.tenants import Tenants
 from enclave.wallets import Wallets
 
 if TYPE_CHECKING:
+    from enclave.response_signing import ResponseSigner
     from enclave.rpc.waas import WaasService
     from enclave.rpc.waas_admin import WaasAdminService
+    from enclave.waas.id_tokens import IdTokens
 
 
 def waas_methods(
@@ -34,6 +39,7 @@ def waas_methods(
     wallets: Wallets,
     records: Records,
     tenants: Tenants,
+    id_tokens: IdTokens | None,
 ) -> Mapping[str, OpenMethod]:
     """The methods by path; an intent carries its signature inside. Their modules are not loaded yet."""
 
@@ -52,7 +58,7 @@ def waas_methods(
         users = Users(clock, accounts, changes, devices, sessions, WalletRecords(records))
         sending = Sending(parts.ports.relay)
         signing = IntentSigning(wallets, SecondSignature(parts.ports.guards), sending, clock)
-        return WaasService(Callers(tenants, clock), logins, users, signing, sending)
+        return WaasService(Callers(tenants, clock), logins, users, signing, sending, id_tokens)
 
     later = Later(load)
     return {
@@ -60,6 +66,32 @@ def waas_methods(
         "/rpc/WaasAuthenticator/SendIntent": later.method(lambda waas: waas.send_intent),
         "/rpc/WaasAuthenticator/ChainList": later.method(lambda waas: waas.chain_list),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Issuing:
+    """What a deployment has that is an issuer: ID tokens, where their keys are published, and signed answers."""
+
+    id_tokens: IdTokens | None = None
+    published: Mapping[str, OpenMethod] = field(default_factory=dict)
+    signer: ResponseSigner | None = None
+
+
+def issuing(config: Config, records: Records, clock: TrustedClock) -> Issuing:
+    """Nothing of it, unless the image says in whose name."""
+    if config.issuer is None:
+        return Issuing()
+    from enclave.issuer_keys import IssuerKeys
+    from enclave.response_signing import ResponseSigner
+    from enclave.waas.id_tokens import IdTokens
+
+    keys = IssuerKeys(records, config.issuer)
+    id_tokens = IdTokens(config.issuer, keys, clock)
+    published = {
+        "/.well-known/openid-configuration": id_tokens.metadata,
+        "/.well-known/jwks.json": id_tokens.key_set,
+    }
+    return Issuing(id_tokens, published, ResponseSigner(config.issuer, keys, clock))
 
 
 def waas_admin_methods(parts: Parts, tenants: Tenants, nonces: Nonces) -> Mapping[str, OpenMethod]:

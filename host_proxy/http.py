@@ -20,7 +20,7 @@ from host_proxy.client_address import ClientAddresses
 from host_proxy.enclave_link import WorkerPool, routing_key
 from host_proxy.errors import Refused
 from host_proxy.health import HealthMonitor
-from host_proxy.listed_headers import RETURNED, SINGLE, forwarded
+from host_proxy.listed_headers import RETURNED, check_single, forwarded
 from host_proxy.logging import Log, Pseudonyms
 from host_proxy.metrics import OTHER, SERVICES, Metrics
 from host_proxy.rate_limit import TokenBuckets
@@ -34,8 +34,13 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 NOT_FOUND_TEXT: Final = b"404 page not found\n"
-STATUS_METHOD: Final = "GET /status"
-HEALTH_METHOD: Final = "GET /health"
+_READ: Final[Mapping[str, str]] = {
+    "/status": "status",
+    "/health": "health",
+    "/.well-known/openid-configuration": OTHER,
+    "/.well-known/jwks.json": OTHER,
+}
+"""What is read without a body, and as which service it is counted."""
 
 _RPC_PATH: Final = re.compile(r"/rpc/([A-Za-z]{1,48})/[A-Za-z0-9]{1,48}\Z")
 _RPC_METHODS: Final = frozenset({"POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -115,7 +120,7 @@ class Ingress:
         trace_id = choose_trace_id(headers.get(b"traceid"))
         call = _Call(scope["method"], scope["raw_path"].decode("latin-1"), headers, client, trace_id)
         try:
-            _check_single(scope["headers"])
+            check_single(scope["headers"])
             reply = await self._answer(call, receive)
         except Refused as refusal:
             reply = error_reply(refusal.error, refusal.cause, retry_after_s=refusal.retry_after_s)
@@ -140,16 +145,17 @@ class Ingress:
         if match := _RPC_PATH.match(call.path):
             call.service = match[1] if match[1] in SERVICES else OTHER
             return await self._rpc(call, match[1], receive)
-        if call.path not in ("/status", "/health") and call.path not in self._pages:
+        page = self._pages.get(call.path)
+        if page is None and call.path not in _READ:
             return Reply(404, [(b"content-type", b"text/plain; charset=utf-8")], NOT_FOUND_TEXT)
-        call.service = call.path[1:] if call.path not in self._pages else OTHER
+        call.service = _READ.get(call.path, OTHER)
         if call.method not in ("GET", "HEAD"):
             return error_reply(errors.BAD_METHOD, allow=b"GET, HEAD")
-        if call.path in self._pages:
-            return self._pages[call.path]
-        if call.service == "status" or b"x-attestation-nonce" in call.headers:
-            return await self._from_enclave(call, STATUS_METHOD if call.service == "status" else HEALTH_METHOD)
-        return await self._report()
+        if page is not None:
+            return page
+        if call.path == "/health" and b"x-attestation-nonce" not in call.headers:
+            return await self._report()
+        return await self._from_enclave(call)
 
     async def _rpc(self, call: _Call, service: str, receive: Receive) -> Reply:
         if call.method not in _RPC_METHODS:
@@ -164,9 +170,10 @@ class Ingress:
         answer = await self._pool.owner(key).call(f"{call.method} {call.path}", headers, body)
         return _reply_of(answer)
 
-    async def _from_enclave(self, call: _Call, method: str) -> Reply:
-        """The enclave's own answer, attested where the client sent a nonce."""
-        return _reply_of(await self._pool.owner(None).call(method, call.forwarded(b"x-attestation-nonce"), b""))
+    async def _from_enclave(self, call: _Call) -> Reply:
+        """The enclave's own answer, attested or signed where the client asks for that."""
+        headers = call.forwarded(b"accept-signature", b"x-attestation-nonce")
+        return _reply_of(await self._pool.owner(None).call(f"GET {call.path}", headers, b""))
 
     async def _report(self) -> Reply:
         report = await self._health.report()
@@ -233,16 +240,6 @@ async def _read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
             raise Refused(errors.REQUEST_TOO_LARGE)
         if not message["more_body"]:
             return body
-
-
-def _check_single(headers: cors.RawHeaders) -> None:
-    """Two values where one is meant would let two readers disagree (VS-05)."""
-    seen = set()
-    for name, _ in headers:
-        if name in SINGLE:
-            if name in seen:
-                raise Refused(errors.BAD_REQUEST, "duplicate header")
-            seen.add(name)
 
 
 def _is_preflight(call: _Call) -> bool:

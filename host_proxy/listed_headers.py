@@ -2,6 +2,10 @@
 
 from typing import Final
 
+from host_proxy.cors import RawHeaders
+from host_proxy.errors import Refused
+from protocol import errors
+
 FORWARDED: Final = frozenset(
     {
         b"accept-signature",
@@ -15,8 +19,6 @@ FORWARDED: Final = frozenset(
 )
 _AUTHORIZED_SERVICE: Final = "WaasAuthenticatorAdmin"
 _AUTHORIZATION: Final = frozenset({b"authorization"})
-SINGLE: Final = FORWARDED | _AUTHORIZATION
-"""Headers of which two would let two readers disagree."""
 RETURNED: Final = frozenset(
     {
         "allow",
@@ -34,3 +36,13 @@ RETURNED: Final = frozenset(
 def forwarded(service: str) -> frozenset[bytes]:
     """What the enclave gets of a request to this service; bearer tokens go to the one that takes them."""
     return FORWARDED | _AUTHORIZATION if service == _AUTHORIZED_SERVICE else FORWARDED
+
+
+def check_single(headers: RawHeaders) -> None:
+    """Two values where one is meant would let two readers disagree (VS-05)."""
+    seen = set()
+    for name, _ in headers:
+        if name in FORWARDED | _AUTHORIZATION:
+            if name in seen:
+                raise Refused(errors.BAD_REQUEST, "duplicate header")
+            seen.add(name)

@@ -72,6 +72,7 @@ def measured_config(
         "role": "guard",
         "deployment": DEPLOYMENT,
         "scopes": [],
+        "issuer": None,
         "guard": {
             "officers": officers,
             "quorum": QUORUM,

@@ -67,6 +67,8 @@ class HolderSeat:
 
 
 ACCESS_KEY: Final = "simulated-access-key"
+ISSUER_URL: Final = "http://127.0.0.1:8080"
+"""Who issues ID tokens: the address at which the appliance answers unless it is told otherwise."""
 HOLDERS: Final = (
     HolderSeat("operator", "111111111111", "eu-west-1"),
     HolderSeat("auditor", "222222222222", "us-east-2"),
@@ -87,6 +89,7 @@ def measured_config(
         "scopes": scopes(),
         "tls_roots": dict.fromkeys(("kms", "identity_providers", "mail"), roots_pem),
         "mail": {"host": MAIL_HOST, "port": MAIL_PORT},
+        "issuer": {"url": ISSUER_URL},
     }
     return json.dumps(config | changes, indent=1).encode()
 

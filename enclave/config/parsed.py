@@ -12,6 +12,7 @@ from enclave.config.embedded import hash_access_key
 from enclave.config.fields import Measured, Text, host_and_port
 from enclave.config.guard import Guard, validate_guard
 from enclave.config.holder import Holder
+from enclave.config.issuer import Issuer, validate_issuer
 from enclave.config.lifetimes import Limits
 from enclave.config.outside import Mail, TlsRoots
 from enclave.config.scope import Scope, validate_scope
@@ -38,6 +39,8 @@ class Config(Measured, frozen=True, kw_only=True):
     """Whose calls rotate holder keys; without any, nobody's."""
     tenancy: Tenancy | None = None
     """Who may add tenants of embedded wallets to those among the scopes; without it nobody."""
+    issuer: Issuer | None = None
+    """Who issues ID tokens about users of embedded wallets, and signs answers; without it nobody does."""
     guard: Guard | None = None
     """What a guard is configured by; only with that role, which in turn has no scopes."""
     limits: Limits = Limits()
@@ -93,18 +96,25 @@ def _validate(config: Config) -> None:
         raise BootError("config-scopes")
     for scope in config.scopes:
         validate_scope(scope)
-    tenants = [scope.embedded for scope in config.scopes if scope.embedded]
-    keys = [key for tenant in tenants for key in tenant.key_hashes()]
-    if len(set(keys)) != len(keys) or len({tenant.project_id for tenant in tenants}) != len(tenants):
-        raise BootError("config-embedded")
+    _validate_embedded(config)
     validate_admins(config.admins)
-    if config.tenancy is not None:
-        validate_tenancy(config.tenancy)
     config.destinations()
     if config.limits.session_s > config.limits.session_ceiling_s:
         raise BootError("config-session")
     if config.sdk_library and config.kms_client != "sdk-c":
         raise BootError("config-sdk-library")
+
+
+def _validate_embedded(config: Config) -> None:
+    """Projects and access keys are one tenant's each; officers and issuer are usable."""
+    tenants = [scope.embedded for scope in config.scopes if scope.embedded]
+    keys = [key for tenant in tenants for key in tenant.key_hashes()]
+    if len(set(keys)) != len(keys) or len({tenant.project_id for tenant in tenants}) != len(tenants):
+        raise BootError("config-embedded")
+    if config.tenancy is not None:
+        validate_tenancy(config.tenancy)
+    if config.issuer is not None:
+        validate_issuer(config.issuer)
 
 
 def _validate_role(config: Config) -> None:
@@ -113,7 +123,7 @@ def _validate_role(config: Config) -> None:
         raise BootError("config-role")
     if (config.role == "guard") is bool(config.scopes):
         raise BootError("config-scopes")
-    if config.guard is not None and config.tenancy is not None:
+    if config.guard is not None and (config.tenancy is not None or config.issuer is not None):
         raise BootError("config-role")
     if config.guard is not None:
         validate_guard(config.guard)

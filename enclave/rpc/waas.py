@@ -9,6 +9,7 @@ from typing import Any
 from enclave.errors import Refusal
 from enclave.rpc.envelope import Call, parse_object, require_json_post
 from enclave.waas.caller import Caller, Callers, device_of, intent_rules
+from enclave.waas.id_tokens import IdTokens
 from enclave.waas.logins import IntentLogins
 from enclave.waas.sending import Sending
 from enclave.waas.signing import IntentSigning
@@ -16,6 +17,7 @@ from enclave.waas.users import User, Users, account_json, session_json
 from evm.intents.account_data import (
     CloseSession,
     FederateAccount,
+    GetIdToken,
     GetSession,
     InitiateAuth,
     OpenSession,
@@ -44,12 +46,14 @@ class WaasService:
         users: Users,
         signing: IntentSigning,
         sending: Sending,
+        id_tokens: IdTokens | None,
     ) -> None:
         self._callers = callers
         self._logins = logins
         self._users = users
         self._signing = signing
         self._sending = sending
+        self._id_tokens = id_tokens
 
     async def register_session(self, call: Call) -> dict[str, Any]:
         """`{intent, friendlyName}` -> `{session, response}`: a login ends, and a session begins."""
@@ -106,6 +110,9 @@ class WaasService:
                 return "feeOptions", {"feeOptions": []}
             case FederateAccount() | RemoveAccount() as data:
                 return await self._account_change(caller, user, data)
+            case GetIdToken(nonce=nonce) if self._id_tokens is not None:
+                token, life_s = await self._id_tokens.issue(user, caller.tenant.project_id, nonce)
+                return "idToken", {"idToken": token, "expiresIn": life_s}
             case GetSession():  # published clients read `session`, the published description names `sessionId`
                 facts = {"session": session, "sessionId": session, "wallet": user.address}
                 return "getSessionResponse", facts | {"validated": True}

@@ -13,6 +13,7 @@ from tests.appliance import AUDIENCE
 from tests.instrument_wire.wire import Wire, running
 from tests.npm import installed_programs
 from tests.waas.embedded import ACCESS_KEY, CHAIN, scopes, verify_message
+from tests.waas.test_id_tokens import ISSUER
 
 FOLDER = Path(__file__).parent / "node"
 _LIFE_S = 60
@@ -76,3 +77,17 @@ async def test_published_client_lives_a_whole_life(installed: Path, pki_folder: 
     assert (outcome["mail"]["email"], outcome["tries"]) == ("ada@example.com", ["AnswerIncorrect"])
     assert len({outcome[way]["wallet"] for way in ("guest", "mail", "token")}) == 3
     assert outcome["signedIn"] is False
+
+
+async def test_published_client_verifies_signed_answers_and_manages_accounts(installed: Path, pki_folder: Path) -> None:
+    async with running(pki_folder, scopes=scopes(), issuer=ISSUER) as wire:
+        outcome = await live(installed, wire, "r1", "accounts.mjs")
+    assert outcome["idToken"]["expiresIn"] == 600
+    assert outcome["idToken"]["idToken"].count(".") == 2
+    assert outcome["proof"]["data"]["wallet"] == outcome["signedIn"]["wallet"]
+    assert outcome["valid"] is True
+    assert outcome["linked"]["account"]["type"] == "OIDC"
+    assert (outcome["both"], outcome["one"]) == (["Email", "OIDC"], ["Email"])
+    assert outcome["networks"] == 1
+    assert outcome["refused"] == "Signature verification failed, consequent requests will fail"
+    assert outcome["afterwards"] == "Signature verification failed"
