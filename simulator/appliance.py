@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import httpx
 
+from attestation.client import SealedTransport, Service
 from attestation.policy import Measurements
 from host_proxy.app import Host, HostPorts, compose, metrics_for
 from host_proxy.client.api import Caller
@@ -77,9 +78,12 @@ class Appliance:
         """The policy that accepts this image and no other."""
         return Measurements(name="this image", pcrs={index: self.image.pcrs[index] for index in range(3)})
 
-    def caller(self) -> Caller:
+    def caller(self, *, sealed: bool = False) -> Caller:
         """Calls to this appliance that need no device key, accepting answers of this image alone."""
-        return Caller(self.url, roots=(self.stand_ins.root,), image=self.measurements, transport=self.transport())
+        roots, transport = (self.stand_ins.root,), self.transport()
+        if sealed:
+            transport = SealedTransport(Service(url=self.url, image=self.measurements, roots=roots), outer=transport)
+        return Caller(self.url, roots=roots, image=self.measurements, transport=transport)
 
     def transport(self) -> httpx.BaseTransport | None:
         """What clients of this appliance reach it through; None for the usual way."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from host_proxy.cli.exit_codes import ExitCode, leave
-from simulator import demo_steps, demo_user
+from simulator import demo_guard, demo_steps, demo_user
 from simulator.story import Story
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def demo() -> None:
-    """Show the main job: measure, release keys, log in twice, sign, execute, verify, refuse. About half a minute.
+    """Show the main job: measure, release keys, log in, sign, execute, verify, guard, refuse. About half a minute.
 
     Uses a fresh state folder and free ports; leaves nothing behind. Exits with 0 only if every step held.
     """
@@ -42,17 +42,21 @@ def demo() -> None:
 async def _demo(state: Path) -> None:
     from host_proxy.logging import Log
     from simulator.appliance import Options, describe, running
+    from simulator.places import GuardOptions
 
     story = Story()
-    typer.echo("Chancery, all of it on this machine: enclave, host, three share holders, mail, identity provider.")
+    typer.echo("Chancery, all of it on this machine: enclaves, hosts, share holders, mail, identity provider.")
     story.step("The image is staged, measured and started behind walls")
     with (state / "host.log").open("w") as stream:
-        options = Options(listen="127.0.0.1:0", log=Log(stream), on_line=lambda line: _guest(story, line))
+        options = Options(
+            listen="127.0.0.1:0", log=Log(stream), on_line=lambda line: _guest(story, line), guard=GuardOptions()
+        )
         async with running(state, options) as appliance:
             for name, value in describe(appliance.image).items():
                 story.say(f"{name} {value[:48]}…")
             await demo_steps.released(story, appliance)
             await asyncio.to_thread(demo_user.act_as_user, story, appliance, state)
+            await asyncio.to_thread(demo_guard.act_under_guard, story, appliance, state)
             await demo_steps.one_holder_down(story, appliance)
         await _edited_image(story, state)
     typer.echo(typer.style("\nAll steps held.", bold=True) + " `make run` does the same and stays up for you to try.")

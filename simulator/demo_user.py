@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from host_proxy.cli.exit_codes import ExitCode
+from simulator import settings
 from simulator.story import Story, require
 
 if TYPE_CHECKING:
     from host_proxy.client.api import Api
-    from host_proxy.client.flows import Flows
+    from host_proxy.client.flows import Flows, Login
     from simulator.appliance import Appliance
 
 EMAIL: Final = "ada@example.com"
@@ -25,32 +26,27 @@ ETHER: Final = 10**18
 _RECIPIENT: Final = "0x00000000000000000000000000000000DeaDBeef"
 
 
-def _device(appliance: Appliance) -> tuple[Api, Flows]:
+def device(appliance: Appliance, scope: str = settings.SCOPE) -> tuple[Api, Flows]:
     """A fresh device of the user, which accepts answers of exactly this image under the simulator's root."""
-    from attestation.policy import Measurements
     from host_proxy.client.api import Api
     from host_proxy.client.device_key import DeviceKey
     from host_proxy.client.flows import Flows
-    from simulator import settings
 
-    image = Measurements(name="the demo image", pcrs={index: appliance.image.pcrs[index] for index in range(3)})
     api = Api(
         appliance.url,
         DeviceKey.generate(),
-        scope=settings.SCOPE,
+        scope=scope,
         origin=settings.ORIGIN,
         roots=(appliance.stand_ins.root,),
-        image=image,
+        image=appliance.measurements,
         transport=appliance.transport(),
     )
-    return api, Flows(api, settings.SCOPE)
+    return api, Flows(api, scope)
 
 
 def act_as_user(story: Story, appliance: Appliance, state: Path) -> None:
     """Everything that the user does, over HTTP, with every answer verified against the attestation."""
-    from simulator import settings
-
-    (phone_api, phone), (laptop_api, laptop) = _device(appliance), _device(appliance)
+    (phone_api, phone), (laptop_api, laptop) = device(appliance), device(appliance)
     try:
         _log_in(story, appliance, phone, laptop)
         session = phone.create_session()
@@ -121,7 +117,6 @@ def _recover(story: Story, flows: Flows, session: str, signer: str) -> None:
 def _prove(story: Story, appliance: Appliance, flows: Flows, session: Any, state: Path) -> None:
     from attestation.bundle import Bundle, IdentityOpening
     from host_proxy.client.flows import decode_b64u
-    from simulator import settings
 
     story.step("The whole chain is verified by a separate command, offline")
     document = flows.binding_document()
@@ -141,17 +136,22 @@ def _prove(story: Story, appliance: Appliance, flows: Flows, session: Any, state
 
 
 def log_in_again(story: Story, appliance: Appliance) -> None:
-    from simulator.mail import code_in
-
-    api, flows = _device(appliance)
+    api, flows = device(appliance)
     try:
-        started = flows.start_mail_login(EMAIL)
-        login = flows.finish_mail_login(started, code_in(appliance.stand_ins.mail.messages[-1]))
+        login = log_in_by_mail(appliance, flows)
         signed = flows.sign("Message", flows.create_session().session, {"text": "still here"})
     finally:
         api.close()
     require(signed["signer"] == login.signer, "the same wallet signs")
     story.say(f"logged in again, same wallet, and it signs: {login.signer}")
+
+
+def log_in_by_mail(appliance: Appliance, flows: Flows) -> Login:
+    """With the code from the newest mail."""
+    from simulator.mail import code_in
+
+    started = flows.start_mail_login(EMAIL)
+    return flows.finish_mail_login(started, code_in(appliance.stand_ins.mail.messages[-1]))
 
 
 def _command(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,15 @@ from host_proxy.cli import user
 from host_proxy.cli.exit_codes import ExitCode, leave
 from host_proxy.cli.guard_rules import DEFAULT_URL, guard_at
 from host_proxy.cli.json_file import read_json
-from host_proxy.cli.wallet_guard import Cosigner, GuardPolicy, GuardUrl, cancelling_payload, cosigner, payload_of
+from host_proxy.cli.wallet_guard import (
+    Cosigner,
+    GuardPolicy,
+    GuardUrl,
+    cancelling_payload,
+    cosigner,
+    on_terminal,
+    payload_of,
+)
 
 if TYPE_CHECKING:
     from host_proxy.client.wallet_flows import WalletFlows
@@ -64,7 +72,7 @@ def register_at_guard(
 ) -> None:
     """Show a guard the wallet's present configuration: whoever signs in it counts for the guard from then on."""
     with acting_wallet(context, home, policy) as flows, guard_at(context, guard, guard_policy) as second:
-        result = Cosigner(second).register(flows)
+        result = Cosigner(second, on_terminal).register(flows)
     user.show(result, as_json=as_json, words=lambda: f"for {result['address']} count {', '.join(result['signers'])}")
 
 

@@ -6,7 +6,7 @@ A guard judges the payload itself, so it is sent whole; what it signs has to be 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +36,13 @@ class Cosigner:
     """A guard that was chosen for a command."""
 
     guard: GuardClient
+    tell: Callable[[list[str]], None]
+    """Gets the guard's reasons for a refusal."""
 
     def leaf(self, payload: Payload, chain_id: int, signed: dict[str, Any]) -> dict[str, Any]:
         """The guard's signature in the hand-over form, over what `signed` (an answer of a signing method) is about.
 
-        `ServiceRefusal`, after the guard's reasons were printed.
+        `ServiceRefusal`, after the guard's reasons were told.
         """
         from evm.errors import EvmError
         from evm.signature import parse_signature
@@ -51,7 +53,7 @@ class Cosigner:
             answer = self.guard.sign(request)
         except ServiceRefusal as refusal:
             if str(refusal.error.get("cause", "")).startswith(_JUDGED):
-                typer.echo(user.printable("\n".join(self.guard.judge(request)["words"])), err=True)
+                self.tell(self.guard.judge(request)["words"])
             raise
         try:
             signature = parse_signature(bytes.fromhex(answer[2:]))
@@ -92,7 +94,12 @@ def cosigner(context: typer.Context, url: str | None, policy: Path | None) -> It
         yield None
         return
     with guard_at(context, url, policy) as guard:
-        yield Cosigner(guard)
+        yield Cosigner(guard, on_terminal)
+
+
+def on_terminal(words: list[str]) -> None:
+    """Print what a guard said, where errors are printed."""
+    typer.echo(user.printable("\n".join(words)), err=True)
 
 
 def request_for(payload: Payload, chain_id: int, signed: dict[str, Any]) -> dict[str, Any]:
