@@ -18,13 +18,18 @@ _people = itertools.count(1)
 @pytest.fixture(scope="session")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with Site(tmp_path_factory.mktemp("guarded"), guard=GuardOptions()) as site:
-        site.serving()
-        guard = site.appliance.guard
-        assert guard is not None
-        site.do(guard.wait_until())
-        addresses = {"guard": guard.url, "login_page": site.stand_ins.login_page_url, "url": site.url}
-        (site.state / RUNNING_FILE).write_text(json.dumps(addresses))
+        announce(site)
         yield site
+
+
+def announce(site: Site) -> None:
+    """Wait until both enclaves serve, and write down where, as `make run` does."""
+    site.serving()
+    guard = site.appliance.guard
+    assert guard is not None
+    site.do(guard.wait_until())
+    addresses = {"guard": guard.url, "login_page": site.stand_ins.login_page_url, "url": site.url}
+    (site.state / RUNNING_FILE).write_text(json.dumps(addresses))
 
 
 @pytest.fixture
