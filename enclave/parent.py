@@ -21,7 +21,11 @@ from protocol.frames import FrameConnection, Request, Response
 from protocol.relaying import Relayed, RelayStatus
 from protocol.services import Credentials, Page, RecordKey, StoredRecord, Write
 
-_RELAY_CODES = {HTTPStatus.NOT_FOUND: "relay-unknown", relaying.WOULD_REVERT_STATUS: "relay-would-revert"}
+_RELAY_CODES = {
+    HTTPStatus.NOT_FOUND: "relay-unknown",
+    relaying.WOULD_REVERT_STATUS: "relay-would-revert",
+    relaying.BUSY_STATUS: "relay-wallet-busy",
+}
 Dial = Callable[[int], Awaitable[socket]]
 
 

@@ -13,7 +13,7 @@ from host_proxy.credentials import BotoCredentials, CredentialsProvider
 from host_proxy.egress import EgressProxy
 from host_proxy.egress_policy import EgressPolicy, Resolver, SystemResolver
 from host_proxy.enclave_link import EnclaveLink, WorkerPool
-from host_proxy.guard_links import GuardLinks
+from host_proxy.guard_links import GuardLinks, configured_guards
 from host_proxy.health import HealthMonitor, Report
 from host_proxy.http import Ingress
 from host_proxy.http_door import Door
@@ -24,7 +24,7 @@ from host_proxy.metrics_app import MetricsApp
 from host_proxy.nitro_cli import NitroCli
 from host_proxy.pages import review_pages
 from host_proxy.rate_limit import TokenBuckets
-from host_proxy.relay.configured import node_relay
+from host_proxy.relay.configured import configured_relays
 from host_proxy.relay.wallet_relay import WalletRelays
 from host_proxy.services import Services
 from host_proxy.store import SqliteStore, Store
@@ -183,8 +183,8 @@ def production_ports(config: HostConfig, metrics: Metrics) -> HostPorts:
         resolver=SystemResolver(),
         credentials=BotoCredentials({holder.name: holder.profile for holder in config.holders}),
         store=SqliteStore(Path(config.store), observe_commit=metrics.store_batch.observe),
-        relays=WalletRelays({relay.chain_id: node_relay(relay) for relay in config.relays}),
-        guards=GuardLinks({bytes.fromhex(guard.address[2:]): guard.url for guard in config.guards}),
+        relays=configured_relays(config),
+        guards=configured_guards(config),
     )
 
 

@@ -122,6 +122,18 @@ class RelayConfig(_Struct, frozen=True, kw_only=True):
     confirmations: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 12
 
 
+class RelayerConfig(_Struct, frozen=True, kw_only=True):
+    """A relayer's API in Sequence's form for one chain: it has an account of its own, and its own fees."""
+
+    chain_id: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
+    url: Text
+    access_key: Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,255}\Z")] | None = None
+    node: Text
+    """The URL of a node's JSON-RPC, which says whether a wallet is there."""
+    outbox: Text
+    """Path of a SQLite file that belongs to this relayer on this chain alone."""
+
+
 class GuardConfig(_Struct, frozen=True, kw_only=True):
     """Where a guard answers that signs beside this host's enclave."""
 
@@ -162,6 +174,8 @@ class HostConfig(_Struct, frozen=True, kw_only=True):
     destinations: tuple[Destination, ...] = ()
     holders: tuple[HolderProfile, ...] = ()
     relays: tuple[RelayConfig, ...] = ()
+    """An operation goes to the relay of its chain, or to the relayer; a chain has one of them."""
+    relayers: tuple[RelayerConfig, ...] = ()
     guards: tuple[GuardConfig, ...] = ()
     review_page: ReviewPage | None = None
     rates: Rates = Rates()
@@ -223,7 +237,7 @@ def _validate_unlike(config: HostConfig) -> None:
     lists: dict[str, list[Any]] = {
         "destinations": [(destination.host, destination.port) for destination in config.destinations],
         "holders": [holder.name for holder in config.holders],
-        "relays": [relay.chain_id for relay in config.relays],
+        "relays": [relay.chain_id for relay in config.relays] + [relay.chain_id for relay in config.relayers],
         "guards": [guard.address.lower() for guard in config.guards],
     }
     for name, entries in lists.items():

@@ -11,12 +11,18 @@ from typing import Final
 import httpx
 
 from host_proxy.bounded_post import AnswerTooLarge, bounded_post
+from host_proxy.config import HostConfig
 from host_proxy.errors import GuardFault
 from protocol import limits
 from protocol.guarding import GUARD_PATH
 
 UNKNOWN: Final = "guard-unknown"
 _HEADERS: Final = {"Content-Type": "application/json"}
+
+
+def configured_guards(config: HostConfig) -> "GuardLinks":
+    """The guards that a host's configuration names."""
+    return GuardLinks({bytes.fromhex(guard.address[2:]): guard.url for guard in config.guards})
 
 
 class GuardLinks:

@@ -15,7 +15,7 @@ from host_proxy.guard_links import UNKNOWN as UNKNOWN_GUARD
 from host_proxy.guard_links import GuardLinks
 from host_proxy.logging import Log
 from host_proxy.metrics import Metrics
-from host_proxy.relay.wallet_relay import UNKNOWN, WalletRelays
+from host_proxy.relay.wallet_relay import UNKNOWN, WALLET_BUSY, WOULD_REVERT, WalletRelays
 from host_proxy.store import Store
 from host_proxy.transport import Listener
 from protocol import guarding, limits, relaying, services
@@ -23,7 +23,11 @@ from protocol.addresses import SERVICES_PORT, Address
 from protocol.errors import ProtocolError
 from protocol.frames import Request, Response
 
-_RELAY_STATUSES = {UNKNOWN: HTTPStatus.NOT_FOUND, "relay-would-revert": relaying.WOULD_REVERT_STATUS}
+_RELAY_STATUSES = {
+    UNKNOWN: HTTPStatus.NOT_FOUND,
+    WOULD_REVERT: relaying.WOULD_REVERT_STATUS,
+    WALLET_BUSY: relaying.BUSY_STATUS,
+}
 
 
 class Services:

@@ -1,12 +1,12 @@
 """What the enclave hands to the parent instance to bring onto a chain, on `SERVICES_PORT` like `protocol.services`.
 
-    relay.send     [chain id, id, wallet, [to, data], [to, data]]   -> status
-    relay.status   [chain id, id]                                   -> status, or 404 for an operation never taken
+    relay.send     [chain id, id, wallet, [[to, data], ...], [to, data]]   -> status
+    relay.status   [chain id, id]                                          -> status, or 404 for one never taken
     status         [state, tx hash | null, succeeded | null, receipt as JSON text | null]
 
-`id` is the digest that the wallet's signers signed, so an operation is known by what it does. Its two forms are the
-wallet's own call, and the one that creates the wallet first; whoever relays looks which of them applies. All of it is
-public and signed: a host can delay it, drop it, or lie about it.
+`id` is the digest that the wallet's signers signed, so an operation is known by what it does. It has several forms:
+the wallet's own call, for each configuration that a chain may know of it, and the one that creates the wallet first;
+whoever relays looks which of them applies. All of it is public and signed: a host can delay it, drop it, or lie.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,11 @@ from protocol.errors import ProtocolError
 RELAY_SEND: Final = "relay.send"
 RELAY_STATUS: Final = "relay.status"
 WOULD_REVERT_STATUS: Final = 422
+BUSY_STATUS: Final = 423
 State = Literal["pending", "mined", "final"]
 _STATES: Final = get_args(State)
+MAX_FORMS: Final = 2
+"""For a chain that knows the newest configuration of a wallet, and for one that knows its first."""
 _ID_BYTES: Final = 32
 _ADDRESS_BYTES: Final = 20
 _MAX_CHAIN_ID: Final = 2**63 - 1
@@ -40,7 +43,7 @@ class Relayed:
     chain_id: int
     id: bytes
     wallet: bytes
-    execute: ChainCall
+    execute: tuple[ChainCall, ...]
     create_and_execute: ChainCall
 
 
@@ -55,16 +58,17 @@ class RelayStatus:
 
 
 def encode_relayed(relayed: Relayed) -> bytes:
-    calls = [[call.to, call.data] for call in (relayed.execute, relayed.create_and_execute)]
-    return cbor.dumps([relayed.chain_id, relayed.id, relayed.wallet, *calls])
+    execute = [[call.to, call.data] for call in relayed.execute]
+    create = [relayed.create_and_execute.to, relayed.create_and_execute.data]
+    return cbor.dumps([relayed.chain_id, relayed.id, relayed.wallet, execute, create])
 
 
 def decode_relayed(body: bytes) -> Relayed:
     match cbor.loads(body, max_bytes=limits.MAX_FRAME_BYTES):
-        case [int(chain_id), bytes(id_), bytes(wallet), execute, create]:
+        case [int(chain_id), bytes(id_), bytes(wallet), list(execute), create]:
             _check(chain_id, id_)
-            if len(wallet) == _ADDRESS_BYTES:
-                return Relayed(chain_id, id_, wallet, _call(execute), _call(create))
+            if len(wallet) == _ADDRESS_BYTES and 1 <= len(execute) <= MAX_FORMS:
+                return Relayed(chain_id, id_, wallet, tuple(map(_call, execute)), _call(create))
     raise ProtocolError("relaying-shape")
 
 

@@ -21,10 +21,13 @@ from attestation.policy import Measurements
 from host_proxy.app import Host, HostPorts, compose, metrics_for
 from host_proxy.client.api import Caller
 from host_proxy.client.guard import GuardClient
-from host_proxy.config import Enclave, HostConfig, Rates, ReviewPage
+from host_proxy.config import Enclave, GuardConfig, HostConfig, Rates, RelayConfig, ReviewPage
+from host_proxy.guard_links import configured_guards
 from host_proxy.logging import Log
+from host_proxy.relay.configured import configured_relays
 from host_proxy.store import SqliteStore, Store
 from simulator import guard_settings, settings
+from simulator.chain_node import CHAIN_ID, ChainNode, gas_account, wallet_chain
 from simulator.emulated import CountersigningTransport
 from simulator.enclaves import Enclaves, MeasuredImage, Prepared, WalledIn
 from simulator.places import GuardOptions, Place, guard_place
@@ -60,12 +63,15 @@ class Appliance:
         host: Host,
         boot_deadline_s: float,
         guard: "Appliance | None" = None,
+        node_url: str = "",
     ) -> None:
         self.stand_ins = stand_ins
         self.image = prepared.image
         self.launcher = prepared.launcher
         self.host = host
         self.guard = guard
+        self.node_url = node_url
+        """JSON-RPC of the local chain onto which transactions are relayed."""
         self._boot_deadline_s = boot_deadline_s
 
     @property
@@ -129,17 +135,24 @@ async def running(state: Path, options: Options | None = None) -> AsyncIterator[
     await stand_ins.start()
     try:
         async with contextlib.AsyncExitStack() as stack:
+            node = await stack.enter_async_context(ChainNode(wallet_chain()).serve("127.0.0.1", 0))
+            guards: tuple[GuardConfig, ...] = ()
+            relay = _relay(f"http://127.0.0.1:{node.port}", scratch)
             guard, changes = None, {**chosen.enclaves.changes, **chosen.changes}
             if chosen.guard is not None:
                 place = guard_place(state, scratch / "guard", chosen.guard, stand_ins, chosen.enclaves.changes)
                 guard = await stack.enter_async_context(_started(place, chosen, stand_ins))
-                changes = {"scopes": settings.scopes(await _address_of(guard, state, wait=chosen.pin)), **changes}
+                address = await _address_of(guard, state, wait=chosen.pin)
+                changes = {"scopes": settings.scopes(address), **changes}
+                guards = (GuardConfig(address=address, url=guard.url),) if address else ()
             place = Place(
                 config=stand_ins.config_with(changes),
                 seats=settings.HOLDERS,
                 scratch=scratch / "instrument",
                 store=state / "store.sqlite",
                 listen=(chosen.listen, chosen.metrics_listen),
+                relays=(relay,),
+                guards=guards,
             )
             yield await stack.enter_async_context(_started(place, chosen, stand_ins, guard))
     finally:
@@ -159,10 +172,19 @@ async def _started(
     host = _host(place, options, stand_ins, prepared)
     await host.start()
     try:
-        yield Appliance(stand_ins, prepared, host, options.enclaves.boot_deadline_s, guard)
+        node_url = place.relays[0].node if place.relays else ""
+        yield Appliance(stand_ins, prepared, host, options.enclaves.boot_deadline_s, guard, node_url)
     finally:
         await host.stop()
         prepared.launcher.close()
+
+
+def _relay(node: str, folder: Path) -> RelayConfig:
+    """The relay of the local chain. Its journal ends with the chain."""
+    journal = str(folder / "relay.sqlite")
+    return RelayConfig(
+        chain_id=CHAIN_ID, node=node, signer=node, account=gas_account(), journal=journal, confirmations=1
+    )
 
 
 def _host(place: Place, options: Options, stand_ins: StandIns, prepared: Prepared) -> Host:
@@ -175,6 +197,8 @@ def _host(place: Place, options: Options, stand_ins: StandIns, prepared: Prepare
         metrics_listen=place.listen[1],
         destinations=stand_ins.destinations,
         review_page=ReviewPage(deployment=place.reviewed, pcrs=pcrs) if place.reviewed else None,
+        relays=place.relays,
+        guards=place.guards,
         rates=options.rates,
         grace_s=2.0,
     )
@@ -183,6 +207,8 @@ def _host(place: Place, options: Options, stand_ins: StandIns, prepared: Prepare
         resolver=stand_ins,
         credentials=stand_ins,
         store=options.store(place.store),
+        relays=configured_relays(config),
+        guards=configured_guards(config),
         page_roots=(stand_ins.root.der,),
     )
     return compose(config, ports, log=options.log or Log(), metrics=metrics_for(config))

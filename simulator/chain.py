@@ -11,6 +11,8 @@ import coincurve
 from eth.chains.base import MiningChain
 from eth.db.atomic import AtomicDB
 from eth.vm.forks.prague import PragueVM
+from eth.vm.forks.prague.computation import PragueComputation
+from eth.vm.forks.prague.state import PragueState
 from eth.vm.message import Message
 from eth.vm.spoof import SpoofTransaction
 
@@ -23,6 +25,9 @@ CALL_GAS: Final = 10_000_000
 _FAUCET_WEI: Final = 10**30
 _FAUCET_FEE: Final = 10**10
 _FAUCET_KEY: Final = coincurve.PrivateKey(b"the faucet of a simulated chain.")
+
+Computed = Callable[[Any], None]
+"""What a computation of py-evm does in the place of a contract's code."""
 
 _T = TypeVar("_T")
 
@@ -57,9 +62,17 @@ class Receipt:
 class LocalChain:
     """One chain with its own id. Amounts are in wei, addresses and hashes in bytes."""
 
-    def __init__(self, chain_id: int = 31337, contracts: Mapping[Address, bytes] | None = None) -> None:
-        """`contracts` are there from the beginning: their code, at addresses at which nobody here could deploy."""
-        configured: Any = MiningChain.configure("LocalChain", vm_configuration=((0, PragueVM),), chain_id=chain_id)
+    def __init__(
+        self,
+        chain_id: int = 31337,
+        contracts: Mapping[Address, bytes] | None = None,
+        computed: Mapping[Address, Computed] | None = None,
+    ) -> None:
+        """`contracts` are there from the beginning: their code, at addresses at which nobody here could deploy.
+        `computed` are functions in the place of code.
+        """
+        vm: Any = PragueVM if computed is None else _vm_with(computed)
+        configured: Any = MiningChain.configure("LocalChain", vm_configuration=((0, vm),), chain_id=chain_id)
         accounts = {address: _account(code=code) for address, code in (contracts or {}).items()}
         accounts[_faucet_address()] = _account(balance=_FAUCET_WEI)
         self._chain = configured.from_genesis(
@@ -99,6 +112,14 @@ class LocalChain:
         output: bytes = _or_refuse(lambda: self._chain.get_transaction_result(spoofed, self._head))
         return output
 
+    def estimate(self, to: Address | None, data: bytes, *, sender: Address, value: int = 0) -> int:
+        """The gas that a transaction takes now; `ChainError` when it would be reverted."""
+        self.call(to, data, sender=sender, value=value)
+        tx = self._chain.get_vm().create_unsigned_transaction(
+            nonce=self.nonce(sender), gas_price=0, gas=CALL_GAS, to=to or b"", value=value, data=data
+        )
+        return int(_or_refuse(lambda: self._chain.estimate_gas(SpoofTransaction(tx, from_=sender))))
+
     def run(self, init_code: bytes) -> bytes:
         """What a constructor returns, without deploying anything; `ChainError` when it fails."""
         return self.call(None, init_code)
@@ -137,9 +158,12 @@ class LocalChain:
         """The coins of an account."""
         return int(self._state.get_balance(address))
 
-    def nonce(self, address: Address) -> int:
-        """The number of the next transaction of an account."""
-        return int(self._state.get_nonce(address))
+    def nonce(self, address: Address, block: int | None = None) -> int:
+        """The number of the next transaction of an account, now or after a block."""
+        if block is None:
+            return int(self._state.get_nonce(address))
+        header = self._chain.get_canonical_block_header_by_number(block)
+        return int(self._chain.get_vm(header).state.get_nonce(address))
 
     def code(self, address: Address) -> bytes:
         """The code of an account; ef0100 and an address where it delegates (EIP-7702)."""
@@ -153,6 +177,11 @@ class LocalChain:
     def base_fee(self) -> int:
         """The price per gas that the next block takes, in wei."""
         return int(self._chain.header.base_fee_per_gas)
+
+    @property
+    def block_number(self) -> int:
+        """The newest block's."""
+        return int(self._head.block_number)
 
     @property
     def _head(self) -> Any:
@@ -176,6 +205,14 @@ class LocalChain:
         )
         by = parse_recoverable(_FAUCET_KEY.sign_recoverable(tx.digest, hasher=None))
         return self.send_raw(tx.signed(by.r, by.s, by.y_parity))
+
+
+def _vm_with(computed: Mapping[Address, Computed]) -> Any:
+    """Prague, with functions in the place of some contracts' code."""
+    precompiles: dict[Any, Any] = {**PragueComputation.get_precompiles(), **computed}
+    computation: Any = PragueComputation.configure("ComputedContracts", _precompiles=precompiles)
+    state: Any = PragueState.configure("ComputedState", computation_class=computation)
+    return PragueVM.configure("ComputedVM", _state_class=state)
 
 
 def _account(*, balance: int = 0, code: bytes = b"") -> dict[str, Any]:

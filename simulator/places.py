@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from host_proxy.config import HostPort, parse_listen
+from host_proxy.config import GuardConfig, HostPort, RelayConfig, parse_listen
 from simulator import guard_settings
 from simulator.settings import HolderSeat
 from simulator.stand_ins import StandIns
@@ -32,6 +32,8 @@ class Place:
     listen: tuple[str, str]
     reviewed: str | None = None
     """The deployment whose reviewers' page the host serves."""
+    relays: tuple[RelayConfig, ...] = ()
+    guards: tuple[GuardConfig, ...] = ()
 
 
 def guard_place(

@@ -93,6 +93,7 @@ async def _serve(appliance: Appliance, state: Path, stopping: asyncio.Event, say
     from simulator.appliance import describe
 
     addresses = {"url": appliance.url, "login_page": appliance.stand_ins.login_page_url}
+    addresses["node"] = appliance.node_url
     if appliance.guard is not None:
         addresses["guard"] = appliance.guard.url
     (state / RUNNING_FILE).write_text(json.dumps(addresses))
@@ -134,6 +135,8 @@ In another terminal (the same programs as in production, with the simulator's tr
 
 Scopes: {settings.SCOPE} takes what published clients send; {settings.STRICT_SCOPE} mails long codes and signs
 no digests; {settings.SEALED_SCOPE} takes logins sealed only. Passkeys are for the site localhost.
+Embedded wallets: @0xsequence/waas with rpcServer {appliance.url}, access key {settings.ACCESS_KEY}.
+A chain of its own (id 31337), where transactions are mined at once: JSON-RPC at {appliance.node_url}
 OpenID applications at {settings.ISSUER}, with redirect URI {settings.REDIRECT_URI}:
   {settings.CLIENT_ID} (public, PKCE), {settings.WEB_CLIENT_ID} (secret, PKCE),
   {settings.TEAM_CLIENT_ID} (generated secret, no PKCE); for browsers at {appliance.stand_ins.login_page_url}/authorize
@@ -152,6 +155,7 @@ guard at {guard.url}: the second signer of smart wallets in {settings.GUARDED_SC
   .venv/bin/chancery-sim guard rules --url {guard.url}
   .venv/bin/chancery-sim reviews list                          and for browsers: {page}
 
+Embedded wallets under it: access key {settings.GUARDED_ACCESS_KEY}, project {settings.GUARDED_SCOPE[1:]}.
 Officers {", ".join(guard_settings.OFFICERS)} and reviewers {", ".join(guard_settings.REVIEWERS)} have their keys in
 {DEFAULT_STATE.name}/{guard_settings.FOLDER}/. docs/guard.md has a walk-through.
 

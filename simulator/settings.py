@@ -69,6 +69,7 @@ class HolderSeat:
 ACCESS_KEY: Final = "simulated-access-key"
 ISSUER_URL: Final = "http://127.0.0.1:8080"
 """Who issues ID tokens: the address at which the appliance answers unless it is told otherwise."""
+GUARDED_ACCESS_KEY: Final = "simulated-guarded-access-key"
 HOLDERS: Final = (
     HolderSeat("operator", "111111111111", "eu-west-1"),
     HolderSeat("auditor", "222222222222", "us-east-2"),
@@ -116,6 +117,7 @@ def scopes(guard: str | None = None) -> list[dict[str, Any]]:
         # One key in all three roles; a deployment keeps the third, which may stand in for the others, on paper.
         keys = dict.fromkeys(("wallet", "sessions", "fallback"), guard)
         guarded = scope | {"email_code": "digits", "wallet": wallet_template() | {"guard": keys}}
+        guarded |= {"embedded": embedded_wallets(int(GUARDED_SCOPE[1:]), GUARDED_ACCESS_KEY)}
         found.append(guarded | {"scope": GUARDED_SCOPE, "rights": [*rights, *wallet_rights]})
     return found
 
@@ -125,10 +127,10 @@ def wallet_template() -> dict[str, Any]:
     return {"recovery": [{"key": "identity", "delay_s": 30 * 86_400}]}
 
 
-def embedded_wallets() -> dict[str, Any]:
-    """The applications of `SCOPE` that use the wire of embedded wallets."""
+def embedded_wallets(project_id: int = 123, access_key: str = ACCESS_KEY) -> dict[str, Any]:
+    """The applications of a scope that use the wire of embedded wallets."""
     chains = [{"id": 1, "name": "mainnet"}, {"id": 137, "name": "polygon"}, {"id": 31337, "name": "local"}]
-    return {"project_id": 123, "access_keys": [ACCESS_KEY], "chains": chains, "guest_login": True}
+    return {"project_id": project_id, "access_keys": [access_key], "chains": chains, "guest_login": True}
 
 
 def oidc_clients() -> list[dict[str, Any]]:

@@ -80,6 +80,13 @@ class NodeRelay:
         mined = await self._mined(self._journal.attempts(operation_id))
         return self._pending(operation_id) if mined is None else _status(State.MINED, mined.receipt)
 
+    async def is_busy_for(self, wallet: str) -> bool:
+        waiting = [planned.operation for planned in self._journal.unsettled() if planned.operation.wallet == wallet]
+        for operation in waiting:
+            if await self._mined(self._journal.attempts(operation.id)) is None:
+                return True
+        return False
+
     async def advance(self) -> None:
         async with self._lock:
             unsettled = self._journal.unsettled()

@@ -69,6 +69,10 @@ class Relay(Protocol):
         """How far an operation is; `relay-unknown` for one that was never taken, or can no longer happen."""
         ...
 
+    async def is_busy_for(self, wallet: str) -> bool:
+        """Whether an operation of a wallet was taken that is in no block yet."""
+        ...
+
     async def advance(self) -> None:
         """Look after all operations that are not final: ask for receipts, send again, pay more."""
         ...

@@ -44,6 +44,13 @@ class SequenceRelay:
         operation, receipt = self._outbox.find(operation_id)
         return _status(receipt) if receipt else _status(await self._receipt(operation))
 
+    async def is_busy_for(self, wallet: str) -> bool:
+        for operation in [waiting for waiting in self._outbox.unsettled() if waiting.wallet == wallet]:
+            receipt = await self._receipt(operation)
+            if receipt is None or receipt["status"] in _WAITING:
+                return True
+        return False
+
     async def advance(self) -> None:
         for operation in self._outbox.unsettled():
             await self._look_after(operation)

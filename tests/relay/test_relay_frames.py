@@ -5,6 +5,7 @@ import io
 import socket
 import tempfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from tests.host_proxy.conftest import FixedCredentials
 
 CHAIN = 137
 ID, WALLET = b"\x11" * 32, b"\x22" * 20
-RELAYED = Relayed(CHAIN, ID, WALLET, ChainCall(WALLET, b"execute"), ChainCall(b"\x33" * 20, b"create"))
+NEWEST, FIRST = ChainCall(WALLET, b"execute"), ChainCall(WALLET, b"execute by the first configuration")
+RELAYED = Relayed(CHAIN, ID, WALLET, (NEWEST, FIRST), ChainCall(b"\x33" * 20, b"create"))
 HASH = "0x" + "ab" * 32
 
 
@@ -38,12 +40,16 @@ class KeepingRelay:
     def __init__(self) -> None:
         self.taken: dict[str, Operation] = {}
         self.fault: str | None = None
+        self.reverting: set[str] = set()
+        self.busy = False
         self.advanced = 0
         self.found = Status(State.MINED, HASH, True, {"status": "0x1"})
 
     async def send(self, operations: list[Operation]) -> list[Status]:
         if self.fault:
             raise RelayFault(self.fault)
+        if any(each.data in self.reverting for each in operations):
+            raise RelayFault("relay-would-revert")
         self.taken |= {each.id: each for each in operations}
         return [Status(State.PENDING) for _ in operations]
 
@@ -51,6 +57,10 @@ class KeepingRelay:
         if operation_id not in self.taken:
             raise RelayFault("relay-unknown")
         return self.found
+
+    async def is_busy_for(self, wallet: str) -> bool:
+        assert wallet == "0x" + WALLET.hex()
+        return self.busy
 
     async def advance(self) -> None:
         self.advanced += 1
@@ -81,7 +91,7 @@ async def parent() -> AsyncIterator[Parent]:
     with tempfile.TemporaryDirectory(prefix="ch") as name:
         folder = Path(name)
         store = SqliteStore(folder / "store.db")
-        relays = WalletRelays({CHAIN: ChainRelay(relay, node)}, every_s=0.01)  # type: ignore[arg-type]
+        relays = WalletRelays({CHAIN: ChainRelay(relay, node)}, every_s=0.01, patience_s=0.3)  # type: ignore[arg-type]
         served = Services(
             store=store,
             credentials=FixedCredentials(),
@@ -122,6 +132,40 @@ async def test_wallet_that_is_there_executes(parent: Parent) -> None:
     await parent.port.send(RELAYED)
     [taken] = parent.relay.taken.values()
     assert (taken.to, taken.data) == ("0x" + WALLET.hex(), "0x" + b"execute".hex())
+
+
+async def test_chain_that_knows_an_older_configuration_gets_the_form_for_it(parent: Parent) -> None:
+    parent.node.code = True
+    parent.relay.reverting = {"0x" + NEWEST.data.hex()}
+    await parent.port.send(RELAYED)
+    [taken] = parent.relay.taken.values()
+    assert taken.data == "0x" + FIRST.data.hex()
+
+
+async def test_operation_that_the_chain_refuses_in_every_form_is_not_taken(parent: Parent) -> None:
+    parent.node.code = True
+    parent.relay.reverting = {"0x" + call.data.hex() for call in (NEWEST, FIRST)}
+    assert await code_of(parent.port.send(RELAYED)) == "relay-would-revert"
+    assert parent.relay.taken == {}
+
+
+async def test_second_operation_waits_for_the_one_that_creates_the_wallet(parent: Parent) -> None:
+    parent.relay.busy = True
+    waiting = asyncio.create_task(parent.port.send(RELAYED))
+    await asyncio.sleep(0.1)
+    assert parent.relay.taken == {}
+    parent.relay.busy, parent.node.code = False, True
+    await waiting
+    [taken] = parent.relay.taken.values()
+    assert taken.data == "0x" + NEWEST.data.hex(), "and creates nothing"
+
+
+async def test_second_operation_that_would_wait_too_long_is_refused_and_not_taken(parent: Parent) -> None:
+    parent.relay.busy = True
+    other = replace(RELAYED, id=b"\x12" * 32)
+    codes = await asyncio.gather(code_of(parent.port.send(RELAYED)), code_of(parent.port.send(other)))
+    assert codes == ["relay-wallet-busy", "relay-wallet-busy"]
+    assert parent.relay.taken == {}
 
 
 async def test_operation_that_was_taken_is_told_and_not_taken_in_its_other_form(parent: Parent) -> None:

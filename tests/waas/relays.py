@@ -37,8 +37,9 @@ class KeepingRelay:
 def verify_relayed(sent: Relayed, meant: Operation, wallet: str) -> None:
     """Both forms carry the operation, with a signature that the wallet's first configuration has made."""
     address = Address(parse_address(wallet))
-    assert sent.wallet == sent.execute.to == address
-    arguments = sent.execute.data[4:]
+    [execute] = sent.execute
+    assert sent.wallet == execute.to == address
+    arguments = execute.data[4:]
     packed, signature = (dynamic_at(arguments, 32 * index) for index in range(2))
     payload = parse_packed_calls(packed, address)
     assert payload == meant.payload
@@ -48,7 +49,7 @@ def verify_relayed(sent: Relayed, meant: Operation, wallet: str) -> None:
     creating = parse_packed_calls(sent.create_and_execute.data, GUEST_MODULE)
     assert sent.create_and_execute.to == GUEST_MODULE
     assert creating.calls[0] == deploy_call(DEFAULT_CONTEXT, recovered.image_hash)
-    assert (creating.calls[1].to, creating.calls[1].data) == (address, sent.execute.data)
+    assert (creating.calls[1].to, creating.calls[1].data) == (address, execute.data)
 
 
 def dynamic_at(data: bytes, head: int) -> bytes:
