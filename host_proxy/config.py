@@ -11,7 +11,9 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from host_proxy.config_fields import Strict, Text
 from host_proxy.errors import ConfigError
+from host_proxy.relay.config import RelayConfig, RelayerConfig
 from protocol import limits
 from protocol.addresses import INGRESS_PORT, KMS_PORT_BASE, Address, HybridAddress, VsockAddress, parse_address
 from protocol.errors import ProtocolError
@@ -22,14 +24,9 @@ HTTPS_PORT: Final = 443
 IMAGE_PCRS: Final = ("0", "1", "2")  # only together do they name an image
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?\Z")
 
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Rate = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Workers = Annotated[int, msgspec.Meta(ge=1, le=64)]
-
-
-class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Frozen, keyword-only, no unknown fields."""
 
 
 class HostPort(msgspec.Struct, frozen=True):
@@ -42,14 +39,14 @@ class HostPort(msgspec.Struct, frozen=True):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-class Tls(_Struct, frozen=True, kw_only=True):
+class Tls(Strict, frozen=True, kw_only=True):
     """PEM files for HTTPS on the public listener; without it something in front ends TLS."""
 
     certificate: Text
     private_key: Text
 
 
-class NitroLaunch(_Struct, frozen=True, kw_only=True):
+class NitroLaunch(Strict, frozen=True, kw_only=True):
     """How `nitro-cli` starts the image. The CID is that of `enclave.address`."""
 
     image: Text
@@ -59,7 +56,7 @@ class NitroLaunch(_Struct, frozen=True, kw_only=True):
     nitro_cli: Text = "/usr/bin/nitro-cli"
 
 
-class Enclave(_Struct, frozen=True, kw_only=True):
+class Enclave(Strict, frozen=True, kw_only=True):
     """The enclave: the address of its first worker, how many workers, and how to start it (absent: others do)."""
 
     address: Text
@@ -82,7 +79,7 @@ class Enclave(_Struct, frozen=True, kw_only=True):
                 return tuple(HybridAddress(path, port + number) for number in range(self.workers))
 
 
-class Destination(_Struct, frozen=True, kw_only=True):
+class Destination(Strict, frozen=True, kw_only=True):
     """A place that the enclave may reach (VS-06).
 
     `networks` lists address ranges that this name may resolve to although they are not public, such as a private
@@ -98,7 +95,7 @@ class Destination(_Struct, frozen=True, kw_only=True):
         return tuple(_network(text) for text in self.networks)
 
 
-class HolderProfile(_Struct, frozen=True, kw_only=True):
+class HolderProfile(Strict, frozen=True, kw_only=True):
     """Which AWS profile of this machine speaks to a share holder's account; without one the default chain."""
 
     name: Text
@@ -107,34 +104,7 @@ class HolderProfile(_Struct, frozen=True, kw_only=True):
     """Its KMS host, for enclaves whose KMS library dials `KMS_PORT_BASE` plus the holder's place in this list."""
 
 
-class RelayConfig(_Struct, frozen=True, kw_only=True):
-    """An account that pays gas on one chain; its key is with `signer`, which answers `eth_signTransaction`."""
-
-    chain_id: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
-    node: Text
-    """The URL of a node's JSON-RPC."""
-    signer: Text
-    account: Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{40}\Z")]
-    journal: Text
-    """Path of a SQLite file that belongs to this account on this chain alone."""
-    max_fee_gwei: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 500
-    max_gas: Annotated[int, msgspec.Meta(ge=21_000, le=30_000_000)] = 3_000_000
-    confirmations: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 12
-
-
-class RelayerConfig(_Struct, frozen=True, kw_only=True):
-    """A relayer's API in Sequence's form for one chain: it has an account of its own, and its own fees."""
-
-    chain_id: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
-    url: Text
-    access_key: Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,255}\Z")] | None = None
-    node: Text
-    """The URL of a node's JSON-RPC, which says whether a wallet is there."""
-    outbox: Text
-    """Path of a SQLite file that belongs to this relayer on this chain alone."""
-
-
-class GuardConfig(_Struct, frozen=True, kw_only=True):
+class GuardConfig(Strict, frozen=True, kw_only=True):
     """Where a guard answers that signs beside this host's enclave."""
 
     address: Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{40}\Z")]
@@ -142,7 +112,7 @@ class GuardConfig(_Struct, frozen=True, kw_only=True):
     url: Text
 
 
-class ReviewPage(_Struct, frozen=True, kw_only=True):
+class ReviewPage(Strict, frozen=True, kw_only=True):
     """The page of a guard's reviewers, below `/review/`: which deployment and images it takes for the guard."""
 
     deployment: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}\Z")]
@@ -150,7 +120,7 @@ class ReviewPage(_Struct, frozen=True, kw_only=True):
     """All three, 96 hexadecimal digits each."""
 
 
-class Rates(_Struct, frozen=True, kw_only=True):
+class Rates(Strict, frozen=True, kw_only=True):
     """Token buckets: requests a second, and how many may come at once."""
 
     client_per_s: Rate = 100.0
@@ -159,7 +129,7 @@ class Rates(_Struct, frozen=True, kw_only=True):
     auth_key_burst: Rate = 60.0
 
 
-class HostConfig(_Struct, frozen=True, kw_only=True):
+class HostConfig(Strict, frozen=True, kw_only=True):
     """Everything that configures the host proxy."""
 
     version: Literal[1]

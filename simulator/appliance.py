@@ -21,9 +21,10 @@ from attestation.policy import Measurements
 from host_proxy.app import Host, HostPorts, compose, metrics_for
 from host_proxy.client.api import Caller
 from host_proxy.client.guard import GuardClient
-from host_proxy.config import Enclave, GuardConfig, HostConfig, Rates, RelayConfig, ReviewPage
+from host_proxy.config import Enclave, GuardConfig, HostConfig, Rates, ReviewPage
 from host_proxy.guard_links import configured_guards
 from host_proxy.logging import Log
+from host_proxy.relay.config import RelayConfig
 from host_proxy.relay.configured import configured_relays
 from host_proxy.store import SqliteStore, Store
 from simulator import guard_settings, settings

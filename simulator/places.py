@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from host_proxy.config import GuardConfig, HostPort, RelayConfig, parse_listen
+from host_proxy.config import GuardConfig, HostPort, parse_listen
+from host_proxy.relay.config import RelayConfig
 from simulator import guard_settings
 from simulator.settings import HolderSeat
 from simulator.stand_ins import StandIns

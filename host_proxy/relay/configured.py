@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from host_proxy.config import HostConfig, RelayConfig, RelayerConfig
+from host_proxy.config import HostConfig
+from host_proxy.relay.config import RelayConfig, RelayerConfig
 from host_proxy.relay.fees import FeeRules
 from host_proxy.relay.journal import Journal
 from host_proxy.relay.node import Node

@@ -5,8 +5,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from host_proxy.config import Enclave, HostConfig, RelayConfig, RelayerConfig, validate_config
+from host_proxy.config import Enclave, HostConfig, validate_config
 from host_proxy.errors import ConfigError
+from host_proxy.relay.config import RelayConfig, RelayerConfig
 from host_proxy.relay.configured import configured_relays
 from host_proxy.relay.node_relay import NodeRelay
 from host_proxy.relay.outbox import Outbox

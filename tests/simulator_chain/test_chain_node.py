@@ -11,8 +11,8 @@ import pytest
 from evm.address import parse_address
 from evm.wallet.context import GUEST_MODULE
 from evm.wallet.payload import Call
-from host_proxy.config import RelayConfig
 from host_proxy.errors import RelayFault
+from host_proxy.relay.config import RelayConfig
 from host_proxy.relay.configured import node_relay
 from host_proxy.relay.wallet_relay import ChainRelay, WalletRelays
 from protocol.relaying import ChainCall, Relayed
