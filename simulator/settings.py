@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from eif.policy.holders import Holder
 from simulator.authorization import RegisteredClient, Team
+from simulator.delegations import delegations
 from simulator.kms.keys import KeyArn
 
 DEPLOYMENT: Final = "simulator"
@@ -108,8 +109,10 @@ def scopes(guard: str | None = None) -> list[dict[str, Any]]:
         "passkey_rp_id": "localhost",
     }
     main = scope | {"email_code": "digits", "wallet": wallet_template(), "embedded": embedded_wallets()}
+    main |= {"delegations": delegations()}
+    account_rights = ["grant_delegation", "take_on_code"]
     found = [
-        main | {"scope": SCOPE, "rights": [*rights, "sign_digest", *wallet_rights]},
+        main | {"scope": SCOPE, "rights": [*rights, "sign_digest", *wallet_rights, *account_rights]},
         scope | {"scope": STRICT_SCOPE, "rights": rights},
         scope | {"scope": SEALED_SCOPE, "rights": rights, "plain_login": False},
     ]

@@ -15,6 +15,7 @@ from attestation.roots import AMAZON, TrustRoot
 from host_proxy.cli import (
     account,
     admin,
+    delegation,
     exit_codes,
     guard,
     login,
@@ -26,7 +27,7 @@ from host_proxy.cli import (
     wallet,
 )
 
-USER_COMMANDS: Final = (status, login, session, account, sign, verify, wallet, guard, admin)
+USER_COMMANDS: Final = (status, login, session, account, sign, verify, wallet, delegation, guard, admin)
 COMMANDS: Final = (run, *USER_COMMANDS)
 _EPILOG: Final = "Exit codes: " + " · ".join(f"{code.value} {code.meaning}" for code in exit_codes.ExitCode)
 

@@ -15,6 +15,8 @@ import pytest
 
 from evm.address import Address, checksum, parse_address
 from evm.delegations.deployment import METAMASK
+from host_proxy.cli.pins import mismatches
+from simulator.delegations import delegations
 from tests.appliance import Refused
 from tests.evm_delegations.test_delegations_permissions import FOLDER as LOCKED
 from tests.npm import installed_programs
@@ -179,3 +181,16 @@ async def test_pins_of_the_configuration_can_be_held_against_a_node(redeemable: 
     [supported] = (await redeemable.user.ask("Supported"))["chains"]
     for contract in (supported["manager"], *supported["enforcers"].values(), *supported["accountCode"]):
         assert await deployed_hash(redeemable.chain, contract["address"]) == contract["codeHash"]
+    # The command does the same, and names each contract that is another.
+    url = redeemable.chain.url
+    assert await asyncio.to_thread(mismatches, url, supported) == []
+    await redeemable.chain.rpc.call("anvil_setCode", hex_of(MANAGER), "0x00")
+    [found] = await asyncio.to_thread(mismatches, url, supported)
+    assert found.startswith(f"the manager at {checksum(MANAGER)} has code with the hash ")
+
+
+async def test_simulator_pins_what_the_published_code_deploys(programs: Path, chain: chains.Chain) -> None:
+    hashes = await install(chain, programs)
+    [simulated] = delegations()["chains"]
+    pinned_there = [simulated["manager"], *simulated["enforcers"].values(), *simulated["account_code"]]
+    assert {parse_address(one["address"]): one["code_hash"] for one in pinned_there} == hashes
