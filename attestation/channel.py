@@ -30,7 +30,7 @@ from protocol.errors import ProtocolError
 METHOD: Final = "POST"
 PATH: Final = "/rpc/Channel/Sealed"
 CONTENT_TYPE: Final = "application/cbor"
-REQUEST_HEADERS: Final = frozenset({"content-type", "x-attestation-nonce"})
+REQUEST_HEADERS: Final = frozenset({"content-type", "x-attestation-nonce", "authorization"})
 """What a client may say in a sealed request; the rest is the host's to add."""
 
 REQUEST_ID_BYTES: Final = 16

@@ -15,7 +15,7 @@ from enclave.guard.budgets import Budgets
 from enclave.guard.compiling import Rules, compile_rules
 from enclave.guard.conditions import Circumstances
 from enclave.guard.document import parse_document
-from enclave.guard.judging import Outcome, judge
+from enclave.guard.judging import judge
 from enclave.guard.limits import MAX_RULES
 from enclave.records import Records
 from enclave.secret import Secret
@@ -151,10 +151,10 @@ def _reserve(rules: Rules, seconds: float) -> float:
     async def run() -> float:
         fastest, end = float("inf"), time.perf_counter() + seconds
         for _ in range(300):
-            await budgets.reserve(decision.draws, Outcome.ALLOW)
+            await budgets.reserve(decision.draws)
         while fastest == float("inf") or time.perf_counter() < end:
             start = time.perf_counter()
-            await budgets.reserve(decision.draws, Outcome.ALLOW)
+            await budgets.reserve(decision.draws)
             fastest = min(fastest, time.perf_counter() - start)
         return fastest
 

@@ -119,8 +119,7 @@ def _login_modes(
 ) -> Mapping[str, LoginMode]:
     config, ports, clock = parts.config, parts.ports, parts.clock
     random = ports.entropy.random
-    clients = (client for scope in config.scopes for client in scope.oidc)
-    providers = ProviderTls(config.tls_roots.identity_providers, clients)
+    providers = ProviderTls(config.tls_roots.identity_providers, config.oidc_clients())
     proofs = OidcProofs(clock, records, KeySets(ports.egress, providers, clock.monotonic_ms))
     codes = CodeLogins(clock, commitments, proven, secrets, TokenEndpoint(ports.egress, providers), proofs)
     budget = CodeBudget(records, config.limits.otp_digit_codes_per_day)

@@ -17,7 +17,7 @@ FORWARDED: Final = frozenset(
         b"x-sequence-project",
     }
 )
-_AUTHORIZED_SERVICE: Final = "WaasAuthenticatorAdmin"
+_AUTHORIZED_SERVICES: Final = frozenset({"Guard", "GuardFactors", "WaasAuthenticatorAdmin"})
 _AUTHORIZATION: Final = frozenset({b"authorization"})
 RETURNED: Final = frozenset(
     {
@@ -34,8 +34,8 @@ RETURNED: Final = frozenset(
 
 
 def forwarded(service: str) -> frozenset[bytes]:
-    """What the enclave gets of a request to this service; bearer tokens go to the one that takes them."""
-    return FORWARDED | _AUTHORIZATION if service == _AUTHORIZED_SERVICE else FORWARDED
+    """What the enclave gets of a request to this service; bearer tokens go to those that take them."""
+    return FORWARDED | _AUTHORIZATION if service in _AUTHORIZED_SERVICES else FORWARDED
 
 
 def check_single(headers: RawHeaders) -> None:

@@ -926,8 +926,8 @@ function statedStatus({ status, body }) {
 /**
  * A `fetch` that verifies the enclave at `url` first and seals every request to its attested channel key.
  *
- * Method, path, body and the headers content-type and x-attestation-nonce go in sealed; status, headers and body come
- * back sealed. `deployment`, `identityKey` and `configHash` (bytes) may be demanded of what the document binds.
+ * Method, path, body and the headers content-type, x-attestation-nonce and authorization go in sealed; status, headers
+ * and body come back sealed. `deployment`, `identityKey` and `configHash` (bytes) may be demanded of what the document binds.
  */
 export function createSealedFetch(options) {
   const { send, demands } = readOptions(options, ["url", "pinMs", "deployment", "identityKey", "configHash"]);
@@ -949,7 +949,7 @@ export function createSealedFetch(options) {
     const { url, method } = request;
     if (url.origin !== service.origin) throw new AttestationError("channel-elsewhere", url.origin);
     let pin = pinned && Date.now() <= pinned.untilMs ? pinned : await attest(request);
-    const names = ["content-type", "x-attestation-nonce"].filter((name) => request.headers.has(name));
+    const names = ["content-type", "x-attestation-nonce", "authorization"].filter((name) => request.headers.has(name));
     const headers = Object.fromEntries(names.map((name) => [name, request.headers.get(name)]));
     const inner = [`${method} ${url.pathname}${url.search}`, headers, request.body];
     // One id for both attempts: should the first have arrived after all, the enclave refuses the second.

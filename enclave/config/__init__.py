@@ -10,6 +10,7 @@ from enclave.config.outside import Mail, TlsRoots
 from enclave.config.parsed import Config, parse_config
 from enclave.config.rights import Right
 from enclave.config.scope import Scope
+from enclave.config.second_factors import SecondFactors
 from enclave.config.tenancy import Tenancy
 from enclave.config.wallet import GuardKeys, RecoveryKey, WalletTemplate
 
@@ -26,6 +27,7 @@ __all__ = [
     "RecoveryKey",
     "Right",
     "Scope",
+    "SecondFactors",
     "Tenancy",
     "TlsRoots",
     "WalletTemplate",

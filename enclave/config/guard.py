@@ -6,6 +6,7 @@ import msgspec
 
 from enclave.config.admin import AdminKey, validate_quorum
 from enclave.config.fields import Measured
+from enclave.config.second_factors import SecondFactors, validate_second_factors
 from enclave.errors import BootError
 
 
@@ -21,6 +22,8 @@ class Guard(Measured, frozen=True, kw_only=True):
     quorum: int = 0
     wallets: Literal["any", "registered"] = "any"
     """Whether wallets are served that have shown no configuration."""
+    second_factors: SecondFactors | None = None
+    """Without it none are kept, and what the rules want a second factor for is refused."""
 
 
 def validate_guard(guard: Guard) -> None:
@@ -33,5 +36,7 @@ def validate_guard(guard: Guard) -> None:
         compile_rules(parse_document(bytes(guard.rules)))
     except RulesError as error:
         raise BootError("config-guard-rules", f"{error.code}: {error.sentence}") from None
+    if guard.second_factors is not None:
+        validate_second_factors(guard.second_factors)
     if guard.officers or guard.quorum:
         validate_quorum(guard.officers, guard.quorum, "config-guard-quorum")

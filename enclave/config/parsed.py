@@ -14,6 +14,7 @@ from enclave.config.guard import Guard, validate_guard
 from enclave.config.holder import Holder
 from enclave.config.issuer import Issuer, validate_issuer
 from enclave.config.lifetimes import Limits
+from enclave.config.oidc import OidcClient
 from enclave.config.outside import Mail, TlsRoots
 from enclave.config.scope import Scope, validate_scope
 from enclave.config.tenancy import Tenancy, validate_tenancy
@@ -64,12 +65,16 @@ class Config(Measured, frozen=True, kw_only=True):
         found = {(holder.host, 443) for holder in self.holders} | {(self.mail.host, self.mail.port)}
         if self.tenancy is not None:
             found |= self.tenancy.destinations()
-        for scope in self.scopes:
-            for client in scope.oidc:
-                found |= {host_and_port(client.issuer), *((host, 443) for host in client.key_hosts)}
-                if client.token_endpoint:
-                    found.add(host_and_port(client.token_endpoint))
+        for client in self.oidc_clients():
+            found |= {host_and_port(client.issuer), *((host, 443) for host in client.key_hosts)}
+            if client.token_endpoint:
+                found.add(host_and_port(client.token_endpoint))
         return frozenset(found)
+
+    def oidc_clients(self) -> tuple[OidcClient, ...]:
+        """The accepted identity providers of every scope, or of a guard."""
+        factors = self.guard.second_factors if self.guard else None
+        return (*(client for scope in self.scopes for client in scope.oidc), *(factors.oidc if factors else ()))
 
 
 def parse_config(data: bytes) -> Config:

@@ -54,21 +54,21 @@ class Budgets:
         found = zip(rolling, ledgers, strict=True)
         return {(draw.budget.id, draw.subject): ledger.spent(now_s, _window(draw)) for draw, ledger in found}
 
-    async def reserve(self, draws: Sequence[Draw], cleared: Outcome) -> Reservation:
+    async def reserve(self, draws: Sequence[Draw], shown: frozenset[Outcome] = frozenset()) -> Reservation:
         """Take all of `draws`, or none: durable on return.
 
-        `cleared` is the most that was shown: with SECOND_FACTOR a draw that needs a review raises `BudgetExceeded`.
+        `shown` is what was asked for and given. A draw that needs anything else by now raises `BudgetExceeded`.
         `Refusal` BUSY, DATABASE_ERROR, STALE_RECORD, DATA_INTEGRITY_ERROR or CLOCK_UNTRUSTED; nothing may be signed.
         """
         reservation = Reservation(self._random(ID_BYTES), tuple(draws))
         rolling = _rolling(draws)
         for draw in draws:
             if _window(draw) is None:
-                _require(draw, 0, cleared)
+                _require(draw, 0, shown)
 
         def drawn(ledgers: list[Ledger], now_s: int) -> list[Ledger]:
             for draw, ledger in zip(rolling, ledgers, strict=True):
-                _require(draw, ledger.spent(now_s, _window(draw)), cleared)
+                _require(draw, ledger.spent(now_s, _window(draw)), shown)
             return [
                 ledger.drawn(now_s, _window(draw) or 0, Entry(now_s, draw.amount, reservation.id))
                 for draw, ledger in zip(rolling, ledgers, strict=True)
@@ -105,7 +105,7 @@ def _window(draw: Draw) -> int | None:
     return draw.budget.budget.window_s
 
 
-def _require(draw: Draw, spent: int, cleared: Outcome) -> None:
-    level = draw.level(spent)
-    if level is Outcome.DENY or level > cleared:
-        raise BudgetExceeded(draw, level)
+def _require(draw: Draw, spent: int, shown: frozenset[Outcome]) -> None:
+    missing = draw.asks(spent) - shown
+    if missing:
+        raise BudgetExceeded(draw, max(missing))

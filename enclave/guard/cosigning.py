@@ -14,8 +14,10 @@ from enclave.guard.compiling import Rules
 from enclave.guard.conditions import Circumstances
 from enclave.guard.cosigners import ContractSignature, cosigner_text, verify_contract_signature
 from enclave.guard.decision_log import DecisionLog
+from enclave.guard.factors.proofs import CHAIN_ID, is_update
+from enclave.guard.factors.step_up import AuthToken, StepUp
 from enclave.guard.held import Held
-from enclave.guard.judging import Decision, Draw, Outcome, judge
+from enclave.guard.judging import Decision, Draw, Outcome, Reason, judge
 from enclave.guard.reviews import Cleared, Reviews
 from enclave.guard.rulebook import RuleBook
 from enclave.guard.sign_request import SignRequest
@@ -26,10 +28,12 @@ from evm.effects import Effect
 from evm.effects.effect_json import effects_from_json
 from evm.errors import EvmError
 from evm.wallet.errors import WalletError
-from evm.wallet.payload import ConfigUpdatePayload
+from evm.wallet.payload import ConfigUpdatePayload, MessagePayload
 from protocol import guard_errors
 
 _CAUSES: Final = {Outcome.SECOND_FACTOR: "guard:second-factor", Outcome.REVIEW: "guard:review"}
+_UPDATE: Final = "update"
+_ENROLLED: Final = "enrolled"
 
 
 class Cosigner:
@@ -44,10 +48,14 @@ class Cosigner:
         log: DecisionLog,
         wallets: WalletBook,
         reviews: Reviews,
+        step_up: StepUp | None,
         *,
         registered_only: bool,
+        always_step_up: bool,
     ) -> None:
-        """`registered_only`: wallets that have shown no configuration are not served."""
+        """`registered_only`: wallets that have shown no configuration are not served. `always_step_up`: a wallet that
+        has a second factor needs it for everything. Without `step_up` nobody has one.
+        """
         self._rule_book = rule_book
         self._budgets = budgets
         self._key = key
@@ -55,7 +63,9 @@ class Cosigner:
         self._log = log
         self._wallets = wallets
         self._reviews = reviews
+        self._step_up = step_up
         self._registered_only = registered_only
+        self._always_step_up = always_step_up
 
     async def judge(self, request: SignRequest) -> tuple[Decision, Rules]:
         """The decision about a request now, with what budgets have left. Nothing is drawn or recorded."""
@@ -109,25 +119,32 @@ class Cosigner:
     def _about(self, request: SignRequest) -> Circumstances:
         return Circumstances(request.wallet, self._clock.now_s(), session=_session(request))
 
-    async def sign(self, request: SignRequest) -> bytes:
-        """65 bytes r, s, v over the request's digest.
+    async def sign(self, request: SignRequest, token: AuthToken | None = None) -> bytes:
+        """65 bytes r, s, v over the request's digest. `token` is the second factor that came with it.
 
-        `Refusal`: PERMISSION_DENIED with the rule in its cause, UNAVAILABLE while everything is frozen, or what keeps
-        records and holders from working; then nothing was signed.
+        `Refusal`: PERMISSION_DENIED with the rule in its cause, REQUIRES_TOTP or REQUIRES_PIN, UNAVAILABLE while
+        everything is frozen, or what keeps records and holders from working; then nothing was signed.
         """
         request = await self._asked_by_its_own(request)
         about = self._about(request)
         rules = await self._rule_book.current()
+        if self._step_up is not None and _is_factor_update(request, about.now_s) and not rules.document.frozen:
+            if await self._step_up.is_enrolled(request.wallet):
+                await self._step_up.require(request.wallet, _UPDATE, token)
+            return await self._key.sign(request.digest)
         decision = await self._judge(request, rules, about)
         self._log.add(decision, about)
-        approved = None
-        if decision.outcome is Outcome.REVIEW and rules.panel is not None:
-            approved = await self._reviews.require_approved(request, decision, rules)
-        else:
-            _require_allowed(decision.outcome, decision.deciding.by)
+        if decision.outcome is Outcome.DENY:
+            raise _refusal(decision.outcome, decision.deciding.by)
+        approved = await self._require_approved(request, decision, rules)
+        shown = {Outcome.REVIEW} if approved else set()
+        if await self._take_second_factor(request, decision.asking(Outcome.SECOND_FACTOR), token):
+            shown.add(Outcome.SECOND_FACTOR)
         try:
-            reservation = await self._budgets.reserve(decision.draws, Outcome.REVIEW if approved else Outcome.ALLOW)
+            reservation = await self._budgets.reserve(decision.draws, frozenset(shown))
         except BudgetExceeded as exceeded:
+            if exceeded.level is Outcome.SECOND_FACTOR and self._step_up is not None:
+                raise await self._step_up.refusal(request.wallet, str(exceeded)) from None
             raise _refusal(exceeded.level, str(exceeded)) from None
         try:
             signature = await self._sign(request, approved)
@@ -136,6 +153,26 @@ class Cosigner:
             raise
         reservation.commit()
         return signature
+
+    async def _require_approved(self, request: SignRequest, decision: Decision, rules: Rules) -> Cleared | None:
+        """What reviewers have approved, where anything asks for them."""
+        asking = decision.asking(Outcome.REVIEW)
+        if asking is None:
+            return None
+        if rules.panel is None:
+            raise _refusal(Outcome.REVIEW, asking.by)
+        return await self._reviews.require_approved(request, decision, rules)
+
+    async def _take_second_factor(self, request: SignRequest, asking: Reason | None, token: AuthToken | None) -> bool:
+        """Whether one was shown, where a rule, a budget or the wallet's having one asks for it; it is used up."""
+        if self._step_up is None:
+            if asking is not None:
+                raise _refusal(Outcome.SECOND_FACTOR, asking.by)
+            return False
+        if asking is None and not (self._always_step_up and await self._step_up.is_enrolled(request.wallet)):
+            return False
+        await self._step_up.require(request.wallet, asking.by if asking else _ENROLLED, token)
+        return True
 
     async def _sign(self, request: SignRequest, approved: Cleared | None) -> bytes:
         """An approval of reviewers is used up before the key is opened, and usable again only if the key was not."""
@@ -161,9 +198,12 @@ def _through_contract(
         return (), f":{error.code}"
 
 
-def _require_allowed(outcome: Outcome, by: str) -> None:
-    if outcome is not Outcome.ALLOW:
-        raise _refusal(outcome, by)
+def _is_factor_update(request: SignRequest, now_s: int) -> bool:
+    """Whether it is what a wallet signs so that its own factors may be changed. It moves nothing; no rule names it."""
+    what = request.what
+    if not isinstance(what, MessagePayload) or what.parent_wallets or request.chain_id != CHAIN_ID:
+        return False
+    return is_update(what.message, now_s)
 
 
 def _refusal(outcome: Outcome, by: str) -> Refusal:

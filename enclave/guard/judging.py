@@ -46,16 +46,13 @@ class Draw:
     subject: str
     amount: int
 
-    def level(self, spent: int) -> Outcome:
-        """What it takes to draw this on top of `spent`, in base units."""
+    def asks(self, spent: int) -> frozenset[Outcome]:
+        """All that it takes to draw this on top of `spent`, in base units: DENY alone where nothing helps."""
         total, budget = spent + self.amount, self.budget
         if total > budget.at_most:
-            return Outcome.DENY
-        if budget.review_above is not None and total > budget.review_above:
-            return Outcome.REVIEW
-        if budget.second_factor_above is not None and total > budget.second_factor_above:
-            return Outcome.SECOND_FACTOR
-        return Outcome.ALLOW
+            return frozenset({Outcome.DENY})
+        steps = ((Outcome.SECOND_FACTOR, budget.second_factor_above), (Outcome.REVIEW, budget.review_above))
+        return frozenset(outcome for outcome, above in steps if above is not None and total > above)
 
 
 Spent = Callable[[Draw], int]
@@ -88,6 +85,10 @@ class Decision:
     effects: tuple[Effect, ...]
     rules_version: int
 
+    def asking(self, outcome: Outcome) -> Reason | None:
+        """The first reason that asks for `outcome`, be the answer as a whole that one or a worse one."""
+        return next((reason for reason in self.reasons if reason.outcome is outcome), None)
+
     @property
     def nearest(self) -> str:
         """What the nearest other answer would need, as a sentence."""
@@ -109,7 +110,7 @@ def judge(rules: Rules, effects: tuple[Effect, ...], about: Circumstances, spent
     else:
         reasons = list(_Judge(rules, about).judge(effects))
         draws = tuple(_draws(rules, effects, about))
-        reasons += [_budget_reason(draw, spent(draw)) for draw in draws]
+        reasons += [reason for draw in draws for reason in _budget_reasons(draw, spent(draw))]
     deciding = max(reasons, key=lambda reason: (reason.outcome, _telling(reason)))  # the first among equals
     return Decision(deciding.outcome, deciding, tuple(reasons), draws, effects, rules.document.version)
 
@@ -207,15 +208,21 @@ def _draws(rules: Rules, effects: tuple[Effect, ...], about: Circumstances) -> I
             yield Draw(budget, subject_of(budget.budget.per, about), amount)
 
 
-def _budget_reason(draw: Draw, spent: int) -> Reason:
-    budget, level = draw.budget, draw.level(spent)
+def _budget_reasons(draw: Draw, spent: int) -> Iterator[Reason]:
+    """A reason for each thing that the draw takes, or one that says what is left."""
+    budget = draw.budget
     words = f"{_shown(draw.amount, budget)}, after {_shown(spent, budget)} already, of {_shown(budget.at_most, budget)}"
-    by = _BUDGET + budget.id
-    if level is Outcome.DENY:
+    by, within = _BUDGET + budget.id, f"Within the budget: {words}"
+    asked = sorted(draw.asks(spent), reverse=True)
+    if asked == [Outcome.DENY]:
         left = max(0, budget.at_most - spent)
         needs = f"it has to take at most {_shown(left, budget)}, or wait until some of the window has passed"
-        return Reason(level, by, f"The budget would be exceeded: {words}", needs)
-    return Reason(level, by, f"Within the budget: {words}", _NEEDS[level] or _next(draw, spent))
+        yield Reason(Outcome.DENY, by, f"The budget would be exceeded: {words}", needs)
+        return
+    for outcome in asked:
+        yield Reason(outcome, by, within, _NEEDS[outcome])
+    if not asked:
+        yield Reason(Outcome.ALLOW, by, within, _next(draw, spent))
 
 
 def _next(draw: Draw, spent: int) -> str:

@@ -28,13 +28,14 @@ _TRIES: Final = 8
 class KnownWallet:
     """A wallet that has shown a configuration: accounts and modules that sign for it.
 
-    `approved`: image hashes that the guard has signed updates to.
+    `approved`: image hashes that the guard has signed updates to. `since_s`: when it was shown first, in Unix seconds.
     """
 
     version: int
     signers: frozenset[Address] = frozenset()
     approved: tuple[bytes, ...] = ()
     modules: frozenset[Module] = frozenset()
+    since_s: int = 0
 
 
 class WalletBook:
@@ -79,7 +80,7 @@ class WalletBook:
     ) -> KnownWallet:
         """More signers of a wallet. `later`: the image hash of a configuration that has to be an approved one."""
         for _ in range(_TRIES):
-            known = await self.find(wallet) or KnownWallet(0)
+            known = await self.find(wallet) or KnownWallet(0, since_s=self._records.now_s())
             if later is not None and later not in known.approved:
                 raise Refusal(guard_errors.VALIDATION_FAILED, "guard:configuration")
             added = replace(known, signers=known.signers | signers, modules=known.modules | modules)
@@ -103,7 +104,7 @@ class WalletBook:
     async def _saved(self, wallet: Address, known: KnownWallet) -> bool:
         key = self._records.key("guard-wallet", wallet)
         modules = b"".join(address + image_hash for address, image_hash in sorted(known.modules))
-        body: list[Any] = [b"".join(sorted(known.signers)), b"".join(known.approved), modules]
+        body: list[Any] = [b"".join(sorted(known.signers)), b"".join(known.approved), modules, known.since_s]
         try:
             await self._records.save(self._records.change(key, known.version, body))
         except Conflict:
@@ -125,11 +126,11 @@ def _modules(configuration: Configuration) -> frozenset[Module]:
 
 def _read(record: Record) -> KnownWallet:
     match record.body:
-        case [bytes(signers), bytes(approved), bytes(modules)]:
+        case [bytes(signers), bytes(approved), bytes(modules), int(since_s)]:
             addresses = frozenset(map(Address, _pieces(signers, ADDRESS_BYTES)))
             pairs = _pieces(modules, ADDRESS_BYTES + HASH_BYTES)
             known = frozenset((Address(pair[:ADDRESS_BYTES]), pair[ADDRESS_BYTES:]) for pair in pairs)
-            return KnownWallet(record.version, addresses, tuple(_pieces(approved, HASH_BYTES)), known)
+            return KnownWallet(record.version, addresses, tuple(_pieces(approved, HASH_BYTES)), known, since_s)
     raise Refusal(errors.DATA_INTEGRITY_ERROR)
 
 

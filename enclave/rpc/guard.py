@@ -20,6 +20,7 @@ from enclave.guard.sign_request import SignRequest, parse_sign_request
 from enclave.guard.signing_key import GuardKey
 from enclave.guard.wallet_book import WalletBook
 from enclave.rpc.envelope import Call, parse_object, require_json_post
+from enclave.rpc.factor_arguments import parse_auth_token, require_private
 from evm.address import checksum, parse_address
 from evm.errors import EvmError
 from evm.wallet.configuration_json import parse_configuration
@@ -31,24 +32,14 @@ RULES_SERVICE: Final = "/rpc/GuardRules/"
 WALLETS_SERVICE: Final = "/rpc/GuardWallets/"
 _SCHEMA: Final = {"webrpcVersion": "v1", "schemaVersion": "v0.5.0", "schemaHash": ""}
 _MAX_APPROVALS: Final = 16
-# Second factors are not offered: who asks for one is told so, and nothing pretends to have one.
-NOT_OFFERED: Final = (
-    "Patch",
-    "SetPIN",
-    "ResetPIN",
-    "CreateTOTP",
-    "CommitTOTP",
-    "ResetTOTP",
-    "Reset2FA",
-    "RecoveryCodes",
-    "ResetRecoveryCodes",
-)
-
 Method = Callable[[Call], Awaitable[dict[str, Any]]]
 
 
 class GuardService:
-    """The methods. `version` and `started_ms` are for those who ask how it is."""
+    """The methods. `version` and `started_ms` are for those who ask how it is.
+
+    `plain_tokens`: second factors are taken in the clear, and not only sealed.
+    """
 
     def __init__(
         self,
@@ -59,6 +50,7 @@ class GuardService:
         wallets: WalletBook,
         reviews: Reviews,
         *,
+        plain_tokens: bool,
         version: str,
         started_ms: int,
         now_ms: Callable[[], int],
@@ -69,6 +61,7 @@ class GuardService:
         self._log = log
         self._wallets = wallets
         self._reviews = reviews
+        self._plain_tokens = plain_tokens
         self._version = version
         self._started_ms = started_ms
         self._now_ms = now_ms
@@ -82,8 +75,7 @@ class GuardService:
             "GetSignerConfig": self.get_signer_config,
             "Sign": self.sign,
             "SignWith": self.sign_with,
-            "AuthMethods": self.auth_methods,
-            **dict.fromkeys(NOT_OFFERED, self.not_offered),
+            "Patch": self.patch,
         }
         own: dict[str, Method] = {
             "Get": self.rules,
@@ -123,21 +115,16 @@ class GuardService:
 
     async def sign(self, call: Call) -> dict[str, Any]:
         """`{request, token?}` -> `{sig}`."""
-        return await self._sign(_arguments(call))
+        return await self._sign(call, _arguments(call))
 
     async def sign_with(self, call: Call) -> dict[str, Any]:
         """`{signer, request, token?}` -> `{sig}`: 65 bytes over the request's digest."""
         arguments = _arguments(call)
         await self._own(arguments)
-        return await self._sign(arguments)
+        return await self._sign(call, arguments)
 
-    async def auth_methods(self, call: Call) -> dict[str, Any]:
-        """`{methods, active}`: no second factor is offered."""
-        _arguments(call)
-        return {"methods": [], "active": False}
-
-    async def not_offered(self, call: Call) -> dict[str, Any]:
-        """METHOD_NOT_FOUND, under a name that clients know."""
+    async def patch(self, call: Call) -> dict[str, Any]:
+        """METHOD_NOT_FOUND, under a name that clients know: it is a service's own, and would sign without a judge."""
         _arguments(call)
         raise Refusal(guard_errors.METHOD_NOT_FOUND, "guard:not-offered")
 
@@ -190,8 +177,11 @@ class GuardService:
         address, known = await self._wallets.register(configuration, context, wallet)
         return {"address": checksum(address), "signers": sorted(map(checksum, known.signers))}
 
-    async def _sign(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        return {"sig": "0x" + (await self._cosigner.sign(_request(arguments))).hex()}
+    async def _sign(self, call: Call, arguments: dict[str, Any]) -> dict[str, Any]:
+        token = parse_auth_token(arguments.get("token"))
+        if token is not None:
+            require_private(call, plain=self._plain_tokens)
+        return {"sig": "0x" + (await self._cosigner.sign(_request(arguments), token)).hex()}
 
     async def _own(self, arguments: dict[str, Any]) -> str:
         """The guard's address, if it is the one that is asked for; NOT_FOUND otherwise."""

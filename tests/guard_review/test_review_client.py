@@ -8,8 +8,8 @@ from tests.enclave_guard.guard_rules import APP_KEY, PAYROLL, STRANGER, USD
 from tests.evm_effects.made import WALLET, calldata
 from tests.guard_review.review_world import LARGE, ReviewWorld, held_id
 from tests.guard_review.serving import free_port, pcrs, serving
+from tests.guard_wire.guard_node import installed, journey
 from tests.guard_wire.guard_world import CHAIN, OWNER
-from tests.guard_wire.test_guard_client import installed, journey
 
 installed_client = installed
 """The fixture, under another name, so that no import looks unused."""
@@ -39,10 +39,10 @@ async def test_published_client_waits_for_reviewers_and_gets_its_signature(
 ) -> None:
     address = checksum(await guard.address())
     async with serving(guard, free_port(), roots=(), images=pcrs()) as url:
-        held = (await journey(installed_client, **facts(url, address)))["larger"]
-        again = (await journey(installed_client, **facts(url, address)))["larger"]
+        held = (await journey(installed_client, "journey.mjs", **facts(url, address)))["larger"]
+        again = (await journey(installed_client, "journey.mjs", **facts(url, address)))["larger"]
         assert held["code"] == 1001
         assert again["cause"] == held["cause"]
         await guard.approve(held_id(held["cause"]))
-        signed = (await journey(installed_client, **facts(url, address)))["larger"]
+        signed = (await journey(installed_client, "journey.mjs", **facts(url, address)))["larger"]
     assert signed == {"address": address, "recovered": address.lower(), "type": "hash"}

@@ -32,10 +32,12 @@ def officer(number: int) -> dict[str, str]:
     return {"key_type": "Ethereum_Secp256k1", "address": OFFICERS[number].address.lower()}
 
 
-def guard_config(*, wallets: str = "any", **changes: Any) -> dict[str, Any]:
+def guard_config(*, wallets: str = "any", second_factors: Any = None, **changes: Any) -> dict[str, Any]:
     """What makes the appliance of the tests a guard; `changes` are of the rule document."""
     officers = [{"name": f"officer-{n}", **officer(n)} for n in range(len(OFFICERS))]
     guard = {"rules": {**DOCUMENT, **changes}, "officers": officers, "quorum": 2, "wallets": wallets}
+    if second_factors is not None:
+        guard["second_factors"] = second_factors
     return {"role": "guard", "scopes": [], "guard": guard}
 
 
@@ -56,9 +58,10 @@ class GuardWorld(World):
     def __init__(self, folder: Path, **changes: Any) -> None:
         super().__init__(folder, **guard_config(**changes))
 
-    async def ask(self, method: str, arguments: Any, service: str = "Guard") -> dict[str, Any]:
+    async def ask(self, method: str, arguments: Any, service: str = "Guard", **headers: str) -> dict[str, Any]:
         """A method; `RefusedByGuard` for a refusal."""
-        response = await self.raw(f"/rpc/{service}/{method}", json.dumps(arguments).encode())
+        sent = {"content-type": "application/json"} | headers
+        response = await self.raw(f"/rpc/{service}/{method}", json.dumps(arguments).encode(), sent)
         body: dict[str, Any] = json.loads(response.body)
         if response.status != 200:
             raise RefusedByGuard(response.status, body)

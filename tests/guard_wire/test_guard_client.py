@@ -1,63 +1,16 @@
 """The published client, unmodified from the package registry, against the guard's wire over HTTP."""
 
-import asyncio
-import json
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from evm.address import checksum
-from protocol.frames import Request, Response
 from tests.enclave_guard.guard_rules import APP_KEY, PAYROLL, STRANGER, USD
 from tests.evm_effects.made import WALLET, calldata
-from tests.guard_wire.guard_world import CHAIN, OWNER, GuardWorld
-from tests.host_proxy.guest import Guest
-from tests.instrument_wire.wire import _host
-from tests.npm import installed_programs
+from tests.guard_wire.guard_node import journey, serving
+from tests.guard_wire.guard_world import CHAIN, OWNER
 
-FOLDER = Path(__file__).parent / "node"
-_JOURNEY_S = 60
 _MESSAGE = b"\x19Ethereum Signed Message:\n8I agree."
-
-
-@pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the journey and everything that the lock names."""
-    return installed_programs(FOLDER, tmp_path_factory.mktemp("node"))
-
-
-@asynccontextmanager
-async def serving(folder: Path) -> AsyncIterator[tuple[GuardWorld, str]]:
-    """A guard behind the host proxy, and its URL."""
-    world = GuardWorld(folder)
-    await world.boot()
-
-    async def answer(_: int, request: Request) -> Response:
-        return await world.enclave.answer(request)
-
-    with tempfile.TemporaryDirectory(prefix="ch") as name:
-        guest = await Guest(Path(name) / "vm", answer=answer).start()
-        try:
-            async with _host(Path(name), guest, None) as http:
-                yield world, str(http.base_url).rstrip("/")
-        finally:
-            await guest.stop()
-            await world.stop()
-
-
-async def journey(installed: Path, **facts: Any) -> dict[str, Any]:
-    process = await asyncio.create_subprocess_exec(
-        "node", "journey.mjs", json.dumps(facts), cwd=installed,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, complaint = await asyncio.wait_for(process.communicate(), _JOURNEY_S)
-    assert process.returncode == 0, complaint.decode()
-    outcome: dict[str, Any] = json.loads(out)
-    return outcome
 
 
 async def test_the_published_client_gets_signatures_and_understands_refusals(
@@ -67,6 +20,7 @@ async def test_the_published_client_gets_signatures_and_understands_refusals(
         address = checksum(await world.address())
         outcome = await journey(
             installed,
+            "journey.mjs",
             url=url,
             guard=address,
             wallet=checksum(WALLET),

@@ -16,7 +16,7 @@ from enclave.guard.decision_log import DecisionLog
 from enclave.guard.replaying import differences
 from enclave.guard.sign_request import parse_sign_request
 from enclave.phases import Phase
-from enclave.rpc.guard import NOT_OFFERED
+from enclave.rpc.guard_factors import NAMES as OF_FACTORS
 from evm.address import Address, checksum, parse_address
 from evm.keccak import keccak256
 from evm.wallet.attestation import Attestation, AuthData
@@ -236,9 +236,9 @@ async def test_all_sixteen_methods_answer(guard: GuardWorld) -> None:
     address = checksum(await guard.address())
     assert (await guard.ask("GetSignerConfig", {"signer": address}))["signerConfig"]["address"] == address
     assert await guard.ask("AuthMethods", {}) == {"methods": [], "active": False}
-    for method in NOT_OFFERED:
+    for method in ("Patch", *OF_FACTORS):
         assert (await refused(guard.ask(method, {}))).code == 1003
-    assert len(NOT_OFFERED) + 7 == 16
+    assert len(OF_FACTORS) + 8 == 16
 
 
 async def test_a_guard_serves_nothing_of_an_instrument_nor_the_other_way(guard: GuardWorld) -> None:
