@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 from enclave.guard.compiling import CompiledBudget, Rules
 from enclave.guard.conditions import CompiledRule
-from enclave.guard.covering import covers
+from enclave.guard.covering import check_reachability
 from enclave.guard.document import ANY, Rule
 from enclave.guard.examples import run_examples
 from enclave.guard.findings import Finding
@@ -22,23 +22,6 @@ def check_rules(rules: Rules) -> list[Finding]:
     """Every remark about the document, errors first."""
     found = [finding for check in _CHECKS for finding in check(rules)]
     return sorted(found, key=lambda finding: finding.severity)
-
-
-def _unreachable(rules: Rules) -> Iterator[Finding]:
-    listed = rules.rules()
-    denials = [rule for rule in listed if rule.denies]
-    permissions = [rule for rule in listed if not rule.denies]
-    for at, rule in enumerate(permissions):
-        id_ = rule.rule.id
-        denial = next((other for other in denials if covers(other, rule)), None)
-        if denial is not None:
-            words = f"Rule {id_} permits what rule {denial.rule.id} denies in every case: it never decides anything."
-            yield Finding("error", "contradiction", id_, words)
-            continue
-        earlier = next((other for other in permissions[:at] if covers(other, rule)), None)
-        if earlier is not None:
-            words = f"Rule {id_} is never reached: rule {earlier.rule.id} matches first in every case."
-            yield Finding("error", "unreachable", id_, words)
 
 
 def _chains(rules: Rules) -> Iterator[Finding]:
@@ -77,6 +60,16 @@ def _examples(rules: Rules) -> Iterator[Finding]:
     for rule in rules.document.rules:
         if rule.id not in decided:
             yield Finding("warning", "no-example", rule.id, f"No example is decided by rule {rule.id}.")
+    for budget in rules.budgets:
+        if f"budget:{budget.id}" not in decided:
+            yield Finding("warning", "no-example", budget.id, f"No example draws on budget {budget.id}.")
+
+
+def _shared(rules: Rules) -> Iterator[Finding]:
+    for budget in rules.budgets:
+        if budget.budget.per in ("scope", "everyone") and budget.wallets is None:
+            words = f"Budget {budget.id} is shared by all wallets: whoever the rules permit anything can use it up."
+            yield Finding("warning", "shared-budget", budget.id, words)
 
 
 def _wide(rules: Rules) -> Iterator[Finding]:
@@ -192,7 +185,8 @@ def _concerns(compiled: CompiledRule, budget: CompiledBudget) -> bool:
 
 def _unused(rules: Rules) -> Iterator[Finding]:
     document = rules.document
-    used = {name for rule in document.rules for name in _names(rule)} | {b.asset for b in document.budgets}
+    used = {name for rule in document.rules for name in _names(rule)}
+    used |= {name for budget in document.budgets for name in (budget.asset, *(budget.wallets or ()))}
     for what, names in (("list", document.lists), ("token", document.tokens)):
         for name in names:
             if name not in used:
@@ -219,7 +213,7 @@ def _frozen(rules: Rules) -> Iterator[Finding]:
 
 
 _CHECKS: Final[tuple[Callable[[Rules], Iterator[Finding]], ...]] = (
-    _unreachable,
+    check_reachability,
     _chains,
     _thresholds,
     _examples,
@@ -228,6 +222,7 @@ _CHECKS: Final[tuple[Callable[[Rules], Iterator[Finding]], ...]] = (
     check_reviews,
     _wide,
     _without_budget,
+    _shared,
     _unused,
     _lookalikes,
 )

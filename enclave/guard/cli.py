@@ -1,7 +1,7 @@
 """`chancery-guard`: rules tried out before anything depends on them. Reads files, asks nobody, changes nothing.
 
-`check` lints a rule document or answers one request; `explain` says what rules or a request mean; `replay` and `diff`
-try rules on recorded decisions. Time comes from the request or the log, never from this machine.
+`lint` checks a rule document, `check` does that or answers one request; `explain` says what rules or a request mean;
+`replay` and `diff` try rules on recorded decisions. Time comes from the request or the log, never from this machine.
 """
 
 import argparse
@@ -68,9 +68,11 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 
 def _check(args: argparse.Namespace) -> Report:
+    return _lint(args) if args.request is None else _judge(_load_rules(args.rules), args.request)
+
+
+def _lint(args: argparse.Namespace) -> Report:
     rules = _load_rules(args.rules)
-    if args.request is not None:
-        return _judge(rules, args.request)
     findings = check_rules(rules)
     errors = sum(finding.severity == "error" for finding in findings)
     data = {
@@ -195,6 +197,7 @@ def _parser() -> argparse.ArgumentParser:
             made.add_argument("--request", type=Path, help="say what this request does, with the names of the rules")
 
     add("check", "lint a rule document, or judge a request by it (a dry run)", _check, "rules", "[request]")
+    add("lint", "say what is wrong with a rule document, and run its examples", _lint, "rules")
     add("explain", "say in words what rules mean, or what a request does", _explain, "[rules]")
     add("replay", "judge recorded decisions anew: what flips", _replay, "rules", "log")
     add("diff", "what two rule documents answer differently", _diff, "before", "after", "log")

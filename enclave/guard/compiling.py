@@ -6,12 +6,12 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from enclave.guard.conditions import Addresses, CompiledRule, parse_hours
-from enclave.guard.document import ANY, OPEN, OWN, Budget, Rule, RuleDocument, parse_amount
+from enclave.guard.document import ANY, Budget, Rule, RuleDocument, parse_amount
 from enclave.guard.errors import RulesError
-from enclave.guard.limits import MAX_LIST_ADDRESSES, MAX_LISTS
+from enclave.guard.resolving import Resolver
 from enclave.guard.reviewers import Panel, compile_panel
-from evm.address import Address, parse_address
-from evm.effects import Asset, Kind, Token, Tokens
+from evm.address import Address
+from evm.effects import Asset, Kind, Tokens
 from evm.effects.effect_words import Naming
 from evm.effects.model import COIN
 from evm.errors import EvmError
@@ -52,6 +52,7 @@ class CompiledBudget:
     chain_id: int
     asset: Asset
     decimals: int
+    wallets: Addresses | None
     second_factor_above: int | None
     review_above: int | None
     at_most: int
@@ -60,6 +61,10 @@ class CompiledBudget:
     def id(self) -> str:
         """The budget's name."""
         return self.budget.id
+
+    def counts(self, wallet: Address) -> bool:
+        """Whether requests of this wallet draw on it."""
+        return self.wallets is None or self.wallets.has(wallet, wallet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +85,22 @@ class Rules:
         """The tokens that the document vouches for: how calls of them are read."""
         return self.naming.tokens
 
+    @property
+    def named_wallets(self) -> frozenset[Address]:
+        """Wallets that a permission is for by name."""
+        named = (rule.wallets for rules in self.permissions.values() for rule in rules)
+        return frozenset().union(*(found.members for found in named if found is not None))
+
     def rules(self) -> list[CompiledRule]:
         """Every rule once, in the order of the document."""
-        found = {c.rule.id: c for table in (self.denials, self.permissions) for rules in table.values() for c in rules}
+        tables = (*self.denials.values(), *self.permissions.values())
+        found = {rule.rule.id: rule for rules in tables for rule in rules}
         return [found[rule.id] for rule in self.document.rules]
 
 
 def compile_rules(document: RuleDocument) -> Rules:
     """The document, ready; `RulesError` where it contradicts itself or leaves something open."""
-    resolver = _Resolver(document)
+    resolver = Resolver(document)
     _validate_unique("rules-rule-id", [rule.id for rule in document.rules])
     _validate_unique("rules-budget-id", [budget.id for budget in document.budgets])
     compiled = [_compile_rule(rule, resolver) for rule in document.rules]
@@ -103,52 +115,7 @@ def compile_rules(document: RuleDocument) -> Rules:
     )
 
 
-class _Resolver:
-    """Names of lists and tokens."""
-
-    def __init__(self, document: RuleDocument) -> None:
-        if len(document.lists) > MAX_LISTS or sum(map(len, document.lists.values())) > MAX_LIST_ADDRESSES:
-            raise RulesError("rules-lists", "There are too many lists, or addresses in them.")
-        reserved = {ANY, OWN, OPEN, COIN.standard} & (document.lists.keys() | document.tokens.keys())
-        if reserved:
-            raise RulesError("rules-reserved-name", f"{reserved.pop()} has a meaning of its own and cannot be a name.")
-        self.lists = {
-            name: frozenset(_address(text, f"list {name}") for text in texts) for name, texts in document.lists.items()
-        }
-        self.tokens = {
-            name: (token.chain, _address(token.address, f"token {name}"), token)
-            for name, token in document.tokens.items()
-        }
-        self.known_tokens: dict[tuple[int, Address], Token] = {}
-        for name, (chain, address, token) in self.tokens.items():
-            if (chain, address) in self.known_tokens:
-                raise RulesError("rules-token-twice", f"Token {name} is the same contract as another token.")
-            self.known_tokens[(chain, address)] = Token(token.standard, name, token.decimals)
-        self.names = {address: name for name, members in self.lists.items() for address in members}
-
-    def addresses(self, names: tuple[str, ...] | None, where: str) -> Addresses | None:
-        """The set that these names of lists, and addresses, stand for."""
-        if names is None:
-            return None
-        members: set[Address] = set()
-        for name in names:
-            if name in self.lists:
-                members |= self.lists[name]
-            elif name not in (ANY, OWN, OPEN):
-                members.add(_address(name, where))
-        return Addresses(names, frozenset(members), ANY in names, OWN in names, OPEN in names)
-
-    def asset(self, name: str, where: str) -> tuple[int, Asset]:
-        """Chain id and asset of a token's name; chain 0 for the coin, which every chain has."""
-        if name == COIN.standard:
-            return 0, COIN
-        if name not in self.tokens:
-            raise RulesError("rules-unknown-token", f"{where}: there is no token {name}.")
-        chain, address, token = self.tokens[name]
-        return chain, Asset(token.standard, address)
-
-
-def _compile_rule(rule: Rule, resolver: _Resolver) -> CompiledRule:
+def _compile_rule(rule: Rule, resolver: Resolver) -> CompiledRule:
     where = f"Rule {rule.id}"
     _validate_rule(rule, where)
     assets = None if rule.assets is None else frozenset(resolver.asset(n, where) for n in rule.assets if n != ANY)
@@ -198,11 +165,13 @@ def _selectors(texts: tuple[str, ...] | None, where: str) -> frozenset[bytes] | 
     return found
 
 
-def _compile_budget(budget: Budget, resolver: _Resolver) -> CompiledBudget:
+def _compile_budget(budget: Budget, resolver: Resolver) -> CompiledBudget:
     where = f"Budget {budget.id}"
     chain, asset = resolver.asset(budget.asset, where)
     if (asset is COIN) is (budget.chain is None):
         raise RulesError("rules-budget-chain", f"{where}: coins need the chain they are on; a token has one already.")
+    if budget.wallets == ():
+        raise RulesError("rules-empty", f"{where} is for no wallet.")
     if not set(budget.effects) <= _BUDGETED or not budget.effects:
         raise RulesError("rules-budget-effects", f"{where}: only {', '.join(sorted(_BUDGETED))} have amounts to count.")
     decimals = _COIN_DECIMALS if asset is COIN else resolver.tokens[budget.asset][2].decimals
@@ -216,6 +185,7 @@ def _compile_budget(budget: Budget, resolver: _Resolver) -> CompiledBudget:
         chain_id=budget.chain or chain,
         asset=asset,
         decimals=decimals,
+        wallets=resolver.addresses(budget.wallets, where),
         second_factor_above=amount(budget.second_factor_above),
         review_above=amount(budget.review_above),
         at_most=parse_amount(budget.at_most, decimals, where),
@@ -231,10 +201,3 @@ def _validate_unique(code: str, ids: list[str]) -> None:
     twice = {id_ for id_ in ids if ids.count(id_) > 1}
     if twice:
         raise RulesError(code, f"The name {twice.pop()} is given twice.")
-
-
-def _address(text: str, where: str) -> Address:
-    try:
-        return parse_address(text)
-    except EvmError:
-        raise RulesError("rules-address", f"{where}: {text} is neither an address nor the name of a list.") from None

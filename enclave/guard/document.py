@@ -95,6 +95,8 @@ class Rule(_Part, frozen=True, kw_only=True):
 class Budget(_Part, frozen=True, kw_only=True):
     """How much of one asset may leave, in tokens (`"12.5"`), for each subject in each window.
 
+    `wallets`: whose requests it counts and bounds; those of others it does not know. Null: everybody's.
+
     `window_s` null: in one request. Whatever the rules permit, the sum of all effects of these kinds counts, approvals
     as if they were spent when given. Above a threshold more is asked for; above `at_most` the answer is no.
     """
@@ -104,6 +106,7 @@ class Budget(_Part, frozen=True, kw_only=True):
     chain: ChainId | None = None
     effects: tuple[Kind, ...] = (Kind.NATIVE, Kind.TRANSFER, Kind.APPROVAL, Kind.FEE)
     per: Literal["wallet", "session", "scope", "everyone"]
+    wallets: Names | None = None
     window_s: Seconds | None = None
     second_factor_above: Text | None = None
     review_above: Text | None = None

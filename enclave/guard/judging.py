@@ -201,6 +201,8 @@ def _draws(rules: Rules, effects: tuple[Effect, ...], about: Circumstances) -> I
             kind = Kind.APPROVAL if effect.kind is Kind.GRANT else effect.kind
             leaving[(kind, effect.chain_id, effect.asset.kind)] += effect.amount
     for budget in rules.budgets:
+        if not budget.counts(about.wallet):
+            continue
         amount = sum(
             leaving[(kind, chain_id, budget.asset)] for kind in budget.kinds for chain_id in (budget.chain_id, 0)
         )

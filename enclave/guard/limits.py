@@ -27,6 +27,7 @@ MAX_CREDENTIAL_CHARS: Final = 1364  # Web Authentication section 4: 1,023 bytes,
 MAX_PUBLIC_KEY_CHARS: Final = 1536  # an RSA key of 8,192 bits in COSE
 MAX_HOLD_S: Final = 7 * 86_400
 MAX_OPEN_REVIEWS: Final = 32  # what a few people can still look through
+MAX_OPEN_NAMED: Final = 16  # beside them, of wallets that the rules name, which nobody can make up
 MAX_OPEN_OF_ONE: Final = 4  # of one account that asks
 MAX_ENDED_REVIEWS: Final = 32  # the history that is kept
 MAX_STATEMENT_BYTES: Final = 24 * 1024

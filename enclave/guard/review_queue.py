@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from enclave.errors import Refusal
 from enclave.guard.held import Held, read_held
-from enclave.guard.limits import MAX_ENDED_REVIEWS, MAX_OPEN_OF_ONE, MAX_OPEN_REVIEWS
+from enclave.guard.limits import MAX_ENDED_REVIEWS, MAX_OPEN_NAMED, MAX_OPEN_OF_ONE, MAX_OPEN_REVIEWS
 from enclave.guard.sign_request import SignRequest
 from enclave.records import Change, Record, Records
 from protocol import errors, guard_errors
@@ -19,12 +19,13 @@ _TABLE: Final = "guard-review"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A place in the list. `asker` is the account that signed first; `ended`: refused, or used."""
+    """A place in the list. `asker` is who signed first; `named`: by the rules, the wallet; `ended`: refused, used."""
 
     key: RecordKey
     id: bytes
     asker: bytes
     expires_s: int
+    named: bool = False
     ended: bool = False
 
     def open_at(self, now_s: int) -> bool:
@@ -44,11 +45,15 @@ class Listed:
         return next((entry for entry in self.entries if entry.id == id_), None)
 
     def added(self, entry: Entry, now_s: int) -> "Listed":
-        """With one more, in the place of an earlier one of the same request. `Refusal` RATE_LIMITED if it is full."""
+        """With one more, in the place of an earlier one of the same request. `Refusal` RATE_LIMITED if it is full.
+
+        Wallets that the rules name have places of their own, which somebody who makes up wallets cannot take.
+        """
         others = [known for known in self.entries if known.key != entry.key]
         waiting = [known for known in others if known.open_at(now_s)]
         of_one = sum(known.asker == entry.asker for known in waiting)
-        if len(waiting) >= MAX_OPEN_REVIEWS or of_one >= MAX_OPEN_OF_ONE:
+        alike = sum(known.named is entry.named for known in waiting)
+        if alike >= (MAX_OPEN_NAMED if entry.named else MAX_OPEN_REVIEWS) or of_one >= MAX_OPEN_OF_ONE:
             raise Refusal(guard_errors.RATE_LIMITED, "guard:review-full")
         past = [known for known in others if not known.open_at(now_s)][-MAX_ENDED_REVIEWS:]
         return replace(self, entries=(*past, *waiting, entry))
@@ -95,7 +100,7 @@ class ReviewQueue:
 
     def write_list(self, listed: Listed) -> Change:
         """The write of the list."""
-        rows = [[e.key.id, e.id, e.asker, e.expires_s, e.ended] for e in listed.entries]
+        rows = [[e.key.id, e.id, e.asker, e.expires_s, e.named, e.ended] for e in listed.entries]
         return self._records.change(self._list_key, listed.version, rows)
 
     async def save(self, *changes: Change) -> None:
@@ -113,8 +118,8 @@ def _listed(record: Record | None) -> Listed:
 
 def _entry(row: Any) -> Entry:
     match row:
-        case [bytes(place), bytes(id_), bytes(asker), int(expires_s), bool(ended)]:
-            return Entry(RecordKey(_TABLE, place), id_, asker, expires_s, ended)
+        case [bytes(place), bytes(id_), bytes(asker), int(expires_s), bool(named), bool(ended)]:
+            return Entry(RecordKey(_TABLE, place), id_, asker, expires_s, named, ended)
     raise Refusal(errors.DATA_INTEGRITY_ERROR)
 
 

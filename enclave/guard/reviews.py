@@ -75,7 +75,8 @@ class Reviews:
             if stored.held is not None and self._concerns(stored.held, request, decision, rules, now_s):
                 return _require_approved(stored, stored.held, now_s)
             held = hold(request, decision, rules, self._deployment, self._random(ID_BYTES), now_s)
-            entry = Entry(key, held.id, request.cosigners[0], held.expires_s)
+            named = request.wallet in rules.named_wallets
+            entry = Entry(key, held.id, request.cosigners[0], held.expires_s, named)
             changes = [self._queue.write(stored, held), self._queue.write_list(listed.added(entry, now_s))]
             try:
                 await self._queue.save(*changes)

@@ -98,7 +98,8 @@ def _budget(compiled: CompiledBudget) -> str:
         if amount is not None
     ]
     rest = f" ({', '.join(steps)})" if steps else ""
-    return f"{budget.id}: at most {budget.at_most} {budget.asset} {_window(budget)} for {_subject(budget)}{rest}"
+    whose = f" of {compiled.wallets.words}" if compiled.wallets else ""
+    return f"{budget.id}: at most {budget.at_most} {budget.asset} {_window(budget)} for {_subject(budget)}{whose}{rest}"
 
 
 def _window(budget: Budget) -> str:

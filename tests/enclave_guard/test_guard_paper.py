@@ -46,7 +46,7 @@ def test_codes_that_are_named_exist() -> None:
 
 def test_commands_of_the_paper_are_commands() -> None:
     commands = set(re.findall(r"`chancery guard (\w+)", PAPER))
-    assert commands == {"check", "explain", "replay", "diff"}
+    assert commands == {"check", "lint", "explain", "replay", "diff"}
     for command in commands:
         assert cli.run([command, "--help"]) == cli.ExitCode.ALLOWED
 

@@ -232,6 +232,20 @@ def test_a_budget_is_shared_by_those_it_is_for(per: str, subject: str) -> None:
     assert draw.subject == subject
 
 
+def test_a_budget_of_some_wallets_counts_and_bounds_these_alone() -> None:
+    budget = {"id": "b", "asset": "usd", "per": "everyone", "wallets": ["ours"], "window_s": 9, "at_most": "0.000004"}
+    lists = {**DOCUMENT["lists"], "ours": [checksum(WALLET)]}
+    found = rules(rules=[PAY | {"accounts": "any"}], budgets=[budget], lists=lists)
+    [draw] = decide((PAYMENT,), found).draws
+    assert (draw.subject, decide((PAYMENT,), found).deciding.by) == ("", "budget:b")
+    stranger = decide((PAYMENT,), found, about(wallet=THIEF))
+    assert (stranger.outcome, stranger.draws) == (Outcome.ALLOW, ())
+    for wallets, code in (([], "rules-empty"), (["nobody"], "rules-address")):
+        with pytest.raises(RulesError) as caught:
+            rules(budgets=[budget | {"wallets": wallets}])
+        assert caught.value.code == code
+
+
 def test_an_allowed_request_says_how_much_is_left() -> None:
     decision = decide((PAYMENT,), rules(rules=[PAY]))
     assert decision.outcome is Outcome.ALLOW

@@ -13,14 +13,14 @@ from eth_account.messages import encode_defunct
 from enclave.guard.held import Held, ReviewDecision, read_held
 from enclave.guard.limits import MAX_REVIEW_LINE_BYTES, MAX_REVIEW_QUORUM, MAX_STATEMENT_BYTES
 from enclave.guard.sign_request import SignRequest
-from evm.address import checksum, parse_address
+from evm.address import Address, checksum, parse_address
 from evm.wallet.payload import Call, CallsPayload
 from protocol import cbor, limits
 from protocol.errors import PROOF_VERIFICATION_FAILED
-from tests.enclave_guard.guard_rules import PAYROLL, USD
+from tests.enclave_guard.guard_rules import DOCUMENT, PAYROLL, USD
 from tests.enclave_login.authenticator import ELIGIBLE, PRESENT, b64u
-from tests.evm_effects.made import WALLET, calldata
-from tests.guard_review.review_world import HOLD_S, Reviewer, ReviewWorld, challenge, held_id, large, terms
+from tests.evm_effects.made import SAFE, WALLET, calldata
+from tests.guard_review.review_world import HOLD_S, LARGE, Reviewer, ReviewWorld, challenge, held_id, large, terms
 from tests.guard_wire.guard_world import (
     OWNER,
     RefusedByGuard,
@@ -305,6 +305,29 @@ async def test_queue_is_bounded_for_one_account_and_for_all(guard: ReviewWorld) 
     assert len(queue["reviews"]) == 33
     await guard.pass_time(HOLD_S)
     await guard.hold(full)
+
+
+async def test_wallets_that_nobody_can_make_up_have_places_of_their_own(pki_folder: Path) -> None:
+    """The rules name one; requests of others fill the queue for all but that one."""
+    ours = {"id": "ours", "decision": "allow", "effects": ["fee"], "wallets": [checksum(SAFE)]}
+    guard = ReviewWorld(pki_folder, rules=[*DOCUMENT["rules"], ours])
+    await guard.boot()
+    try:
+        payload = CallsPayload((Call(USD, data=calldata("transfer(address,uint256)", PAYROLL, LARGE)),))
+        for number in range(33):
+            account = EthAccount.from_key((0x1000 + number).to_bytes(32, "big"))
+            request = request_for(payload, wallet=Address(number.to_bytes(20, "big")))
+            asked = request | {"signatures": [hash_signature(bytes.fromhex(request["msg"][2:]), account)]}
+            if number < 32:
+                await guard.hold(asked)
+            else:
+                assert await guard.refused(asked) == "guard:review-full"
+        for nonce in range(4):
+            await guard.hold(request_for(CallsPayload(payload.calls, nonce=nonce), wallet=SAFE))
+        full = request_for(CallsPayload(payload.calls, nonce=4), wallet=SAFE)
+        assert await guard.refused(full) == "guard:review-full"
+    finally:
+        await guard.stop()
 
 
 async def test_everything_survives_a_restart(guard: ReviewWorld) -> None:
