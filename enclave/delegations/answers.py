@@ -6,12 +6,15 @@ from enclave.config.delegations import DelegationChain, PinnedContract
 from enclave.delegations.grants import Granted
 from enclave.delegations.limits import OFFER_S, RELEASE_AFTER_S
 from enclave.delegations.outstanding import Outstanding
-from enclave.delegations.policy import ChainPolicy
+from enclave.delegations.policy import ChainPolicy, deployment_of
 from enclave.delegations.proposals import Proposal
 from evm.address import checksum
 from evm.delegations.context import encode_context
 from evm.delegations.delegation_json import signed_to_json
+from evm.delegations.errors import DelegationError
+from evm.delegations.grant import read_grant
 from evm.delegations.permission import permission_response
+from evm.delegations.words import grant_words
 
 
 def chain_json(chain: DelegationChain) -> dict[str, Any]:
@@ -77,6 +80,17 @@ def grant_json(granted: Granted) -> dict[str, Any]:
         "revokedAt": granted.revoked_at_s,
         "releasedAt": granted.expires_at_s + RELEASE_AFTER_S,
     }
+
+
+def words_of(granted: Granted, chain: DelegationChain | None) -> list[str]:
+    """What was agreed to; nothing where the configuration does not know the chain or a condition any more."""
+    if chain is None:
+        return []
+    try:
+        grant = read_grant(granted.signed.delegation, deployment_of(chain))
+    except DelegationError:
+        return []
+    return grant_words(grant, granted.chain_id, granted.exposure)
 
 
 def _pinned(contract: PinnedContract) -> dict[str, str]:

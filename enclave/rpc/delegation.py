@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from enclave.clock import TrustedClock
 from enclave.config.delegations import Delegations
-from enclave.delegations.answers import amounts_json, chain_json, grant_json, granted_json, offered_json
+from enclave.delegations.answers import amounts_json, chain_json, grant_json, granted_json, offered_json, words_of
 from enclave.delegations.grants import Granted, GrantRecords
 from enclave.delegations.offers import Offers
 from enclave.delegations.outstanding import OutstandingAuthority
@@ -127,7 +127,10 @@ class DelegationService:
                 for grant in signed
                 if asked.delegations.chain(grant.chain_id) is not None
             ],
-            "delegations": [grant_json(grant) for grant in known.grants],
+            "delegations": [
+                grant_json(grant) | {"words": words_of(grant, asked.delegations.chain(grant.chain_id))}
+                for grant in known.grants
+            ],
         }
 
     async def revoke(self, call: SignedCall) -> dict[str, Any]:
@@ -187,7 +190,10 @@ class DelegationService:
         known = await self._grants.change(
             account_id, lambda known: known.changed(granted.hash, lambda one: one.with_signature(signature))
         )
-        return known.find(granted.hash) or granted.with_signature(signature)
+        signed = known.find(granted.hash)
+        if signed is None or signed.state == "revoked":  # meanwhile
+            raise Refusal(errors.DELEGATION_NOT_FOUND)
+        return signed
 
     async def _granted(self, asked: _Asked, hash_: bytes) -> Granted:
         """What is on the record under a hash, or what was shown under it to this device."""

@@ -18,7 +18,7 @@ from enclave.rpc.envelope import SignedCall, encode_json
 from enclave.second_opinion import SecondOpinion
 from enclave.wallets import Wallets
 from evm.address import Address, parse_address
-from evm.delegations.delegation_type import DELEGATION_TYPE
+from evm.delegations.delegation_type import is_delegation
 from evm.errors import EvmError
 from evm.message import PersonalMessage, parse_message
 from evm.transaction import Transaction, parse_transaction, transaction_hash
@@ -124,7 +124,7 @@ class SignerService:
             digest, understood = payload.digest, payload.understood()
         except EvmError as error:
             raise Refusal(errors.UNDECODABLE, error.code) from None
-        if isinstance(payload, TypedData) and payload.encoded_type == DELEGATION_TYPE:
+        if isinstance(payload, TypedData) and is_delegation(payload):
             raise Refusal(errors.DELEGATION_RULE, "delegation-as-document")  # its methods hold it to rules and caps
         if _speaks_for_wallets(caller.scope):
             await self._validate_undisguised(payload)

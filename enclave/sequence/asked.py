@@ -14,6 +14,7 @@ from enclave.config import Right
 from enclave.sequence.calls import understood_calls, validate_call, where
 from enclave.sequence.wallet_records import SmartWallet
 from evm.address import checksum
+from evm.delegations.delegation_type import is_delegation
 from evm.effects.effect_json import effect_to_json
 from evm.effects.effect_words import tree_words
 from evm.effects.model import Effect
@@ -135,6 +136,7 @@ def _parse_typed_data(value: object, wallet: SmartWallet, chain_id: int, second:
     document = parse_typed_data(value)
     if not isinstance(value, dict):
         raise EvmError("typed-members")
+    require(not is_delegation(document), f"{_CODE}-delegation")
     second.check_typed_data(document, value)
     effects = effects_of_typed_data(document, wallet.address)
     return _asked_message(typed_data_preimage(document), document.understood(), effects, wallet, chain_id)

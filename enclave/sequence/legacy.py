@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from evm.address import Address, checksum, parse_address
 from evm.calldata import understand
+from evm.delegations.delegation_type import is_delegation
 from evm.errors import EvmError
 from evm.fields import hex_bytes, hex_word, items, members
 from evm.message import parse_message
@@ -161,6 +162,7 @@ def _parse_typed_data(value: object, _wallet: LegacyWallet, second: ModuleType) 
     document = parse_typed_data(value)
     if not isinstance(value, dict):
         raise EvmError("typed-members")
+    require(not is_delegation(document), f"{_CODE}-delegation")
     second.check_typed_data(document, value)
     return document.digest, document.understood()
 

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from evm.address import Address, checksum
 from evm.calldata import understand
+from evm.delegations.delegation_type import is_delegation
 from evm.intents.bundle import Bundle, bundle_of
 from evm.intents.errors import IntentError, require
 from evm.intents.user_wallet import ChildWalletV2, UserWallet, WalletV3
@@ -109,6 +110,7 @@ def _message(chain_id: int, wallet: UserWallet, message: PersonalMessage) -> Sig
 
 def _document(chain_id: int, wallet: UserWallet, document: TypedData) -> Signable:
     require(document.chain_id in (None, chain_id), "intent-typed-data-chain")
+    require(not is_delegation(document), "intent-typed-data-delegation")
     found = _preimage(chain_id, wallet, typed_data_preimage(document), document.understood())
     return replace(found, document=document)
 

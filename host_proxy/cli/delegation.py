@@ -167,11 +167,8 @@ def _acting(context: typer.Context, home: Path | None, policy: Path | None) -> I
     """The delegation calls of the saved session; leaves with a hint when there is none."""
     from host_proxy.client.delegation_flows import DelegationFlows
 
-    profile = user.require_profile(home)
-    if not profile.has_session:
-        leave(ExitCode.USAGE, "the session has expired; get one with `session renew` or `login`")
-    with user.acting(context, home, profile, policy) as acting:
-        yield DelegationFlows(acting.api, profile.session)
+    with user.acting_in_session(context, home, policy) as (acting, session):
+        yield DelegationFlows(acting.api, session)
 
 
 def _shown_words(shown: dict[str, Any]) -> list[str]:

@@ -61,11 +61,8 @@ def transaction(
 def _sign(
     context: typer.Context, kind: str, payload: Any, policy: Path | None, home: Path | None, *, as_json: bool
 ) -> None:
-    profile = user.require_profile(home)
-    if not profile.has_session:
-        leave(ExitCode.USAGE, "the session has expired; get one with `session renew` or `login`")
-    with user.acting(context, home, profile, policy) as acting:
-        result = acting.flows.sign(kind, profile.session, payload)
+    with user.acting_in_session(context, home, policy) as (acting, session):
+        result = acting.flows.sign(kind, session, payload)
     user.show(result, as_json=as_json, words=lambda: _words(result))
 
 

@@ -85,6 +85,16 @@ def acting(context: typer.Context, home: Path | None, profile: Profile, policy: 
         api.close()
 
 
+@contextmanager
+def acting_in_session(context: typer.Context, home: Path | None, policy: Path | None) -> Iterator[tuple[User, str]]:
+    """Calls for the saved profile, and its session; leaves with a hint where it has none."""
+    profile = require_profile(home)
+    if not profile.has_session:
+        leave(ExitCode.USAGE, "the session has expired; get one with `session renew` or `login`")
+    with acting(context, home, profile, policy) as found:
+        yield found, profile.session
+
+
 def read_token(path: Path | None) -> str:
     """The ID token in a file; - is standard input. Leaves when there is none."""
     source = Path("/dev/stdin") if path is None or str(path) == "-" else path

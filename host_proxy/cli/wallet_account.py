@@ -177,11 +177,8 @@ def acting_wallet(context: typer.Context, home: Path | None, policy: Path | None
     """The wallet calls of the saved session; leaves with a hint when there is none."""
     from host_proxy.client.wallet_flows import WalletFlows
 
-    profile = user.require_profile(home)
-    if not profile.has_session:
-        leave(ExitCode.USAGE, "the session has expired; get one with `session renew` or `login`")
-    with user.acting(context, home, profile, policy) as acting:
-        yield WalletFlows(acting.api, profile.session)
+    with user.acting_in_session(context, home, policy) as (acting, session):
+        yield WalletFlows(acting.api, session)
 
 
 def signed_words(result: dict[str, Any], words: list[str]) -> str:

@@ -1,5 +1,6 @@
 """Payments while the user is away, from the command line: every answer attested, every request past a real host."""
 
+import asyncio
 import time
 from typing import Any
 
@@ -10,10 +11,12 @@ from evm.authorization import authorization_from_json
 from evm.delegations.context import parse_context
 from evm.delegations.deployment import METAMASK
 from evm.signature import parse_signature
+from host_proxy.client.delegation_flows import DelegationFlows
 from simulator import delegations
 from simulator.browser import sign_in
 from tests.e2e.e2e_support import Site
 from tests.e2e.test_e2e_wallet import Terminal
+from tests.enclave_delegations.kit import KINDS, kit_programs, run_kit
 
 SHOP = checksum(parse_address("0x" + "33" * 20))
 
@@ -93,3 +96,27 @@ def test_node_that_cannot_be_asked_and_chain_that_is_not_configured_are_told(ter
     assert "the node does not answer" in unreachable.stderr
     other = terminal.run("delegation", "check", "http://127.0.0.1:9", "--chain", "1", code=1)
     assert "nothing is configured for chain 1" in other.stderr
+
+
+async def test_published_kit_asks_and_lists_through_a_real_host(
+    site: Site, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    user = site.user()
+    signer, session = await asyncio.to_thread(user.ready)
+    flows = DelegationFlows(user.api, session.session)
+    methods = {
+        "Supported": flows.supported,
+        "Request": lambda **asked: flows.request(asked),
+        "Grant": lambda hash: flows.grant(hash),
+        "List": flows.list,
+        "Revoke": lambda hash: flows.revoke(hash, None),
+    }
+
+    async def ask(method: str, **members: Any) -> Any:
+        return await asyncio.to_thread(methods[method], **members)
+
+    found = await run_kit(await asyncio.to_thread(kit_programs, tmp_path_factory), ask, int(time.time()))
+    assert {result["from"].lower() for result in found["results"].values()} == {signer.lower()}
+    assert set(found["results"]) == set(KINDS)
+    assert "delegation-recipient-open" in found["refused"]
+    assert (len(found["granted"]), found["left"]) == (len(KINDS) + 1, len(KINDS))

@@ -71,6 +71,7 @@ async def test_every_kind_of_permission_is_granted_and_listed_as_it_was_answered
     listed = await user.ask("List")
     assert listed["permissions"] == [answer]
     assert [(one["hash"], one["state"]) for one in listed["delegations"]] == [(granted["hash"], "signed")]
+    assert listed["delegations"][0]["words"][0].startswith(f"{checksum(EXECUTOR)} may act for {checksum(user.account)}")
 
 
 async def test_delegation_with_conditions_of_the_caller_is_granted_with_a_salt_of_ours(user: Delegator) -> None:
@@ -223,6 +224,21 @@ async def test_revoking_marks_lists_and_gives_the_call_that_disables(user: Deleg
     sent = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
     assert (sent["chainId"], sent["nonce"], sent["value"]) == (CHAIN, 5, 0)
     assert (hex_of(sent["to"]), hex_of(sent["data"])) == (hex_of(METAMASK.manager.address), revoked["call"]["data"])
+
+
+async def test_grant_that_is_revoked_while_it_is_signed_is_not_handed_out(
+    user: Delegator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = await user.ask("Request", permission=asked())
+    opened = Accounts.open_wallet
+
+    async def revoke_first(*arguments: Any) -> Any:
+        await user.ask("Revoke", hash=shown["hash"])
+        return await opened(*arguments)
+
+    monkeypatch.setattr(Accounts, "open_wallet", revoke_first)
+    assert await cause_of(user.ask("Grant", hash=shown["hash"])) == "DelegationNotFound"
+    assert [one["state"] for one in (await user.ask("List"))["delegations"]] == ["revoked"]
 
 
 @pytest.mark.parametrize(

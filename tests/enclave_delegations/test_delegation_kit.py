@@ -5,7 +5,6 @@ to the framework's own code on a local node, whose account runs what the enclave
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,29 +16,19 @@ from evm.address import Address, checksum, parse_address
 from evm.delegations.deployment import METAMASK
 from host_proxy.cli.pins import mismatches
 from simulator.delegations import delegations
-from tests.appliance import Refused
-from tests.evm_delegations.test_delegations_permissions import FOLDER as LOCKED
-from tests.npm import installed_programs
 from tests.relay import chain as chains
 
 from .delegation_support import CHAIN, CODE, DAY_S, NOW_S, PAYEE, USDC, Delegator, hex_of, pinned, standing_world
 from .framework import MANAGER, TOKEN_CODE, Ledger, deployed_hash, install, send
+from .kit import EXECUTOR, KINDS, kit_programs, run_kit
 
-FOLDER = Path(__file__).parent / "node"
-_RUN_S = 60
-EXECUTOR = parse_address(chains.ACCOUNT)
-STRANGER = Address(b"\x44" * 20)
 ANOTHER_SENDER = "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"  # also an account of the node
 END_S = NOW_S + 30 * DAY_S
-KINDS = [f"{asset}-token-{kind}" for asset in ("native", "erc20") for kind in ("allowance", "periodic", "stream")]
 
 
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = installed_programs(LOCKED, tmp_path_factory.mktemp("node"))
-    for script in FOLDER.glob("*.mjs"):
-        (folder / script.name).write_bytes(script.read_bytes())
-    return folder
+    return kit_programs(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -53,38 +42,11 @@ async def chain(anvil: Path, tmp_path: Path) -> AsyncIterator[chains.Chain]:
         yield made
 
 
-async def kit(folder: Path, user: Delegator) -> dict[str, Any]:
-    """Run the kit for a user who agrees to everything; what it found."""
-    process = await asyncio.create_subprocess_exec(
-        "node", "kit.mjs", cwd=folder,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=2**22,
-    )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
-    about = {"to": checksum(EXECUTOR), "payee": checksum(PAYEE), "stranger": checksum(STRANGER)}
-    about |= {"token": checksum(USDC), "startTime": NOW_S, "expiry": END_S}  # type: ignore[dict-item]
-    process.stdin.write(json.dumps(about).encode() + b"\n")
-    outcome: dict[str, Any] = {}
-    async with asyncio.timeout(_RUN_S):
-        async for line in process.stdout:
-            outcome = json.loads(line)
-            if "call" in outcome:
-                try:
-                    answer = await user.ask(outcome["call"]["method"], **outcome["call"]["members"])
-                except Refused as refused:
-                    answer = refused.body
-                process.stdin.write(json.dumps(answer).encode() + b"\n")
-        complaint = (await process.stderr.read()).decode()
-        assert await process.wait() == 0, complaint
-    return outcome
-
-
 async def test_kit_asks_is_granted_lists_and_revokes(programs: Path, pki_folder: Path) -> None:
     world = standing_world(pki_folder, delegates=[checksum(EXECUTOR)])
     await world.boot()
     user = await Delegator.logged_in(world)
-    found = await kit(programs, user)
+    found = await run_kit(programs, user.ask, NOW_S)
     assert set(found["results"]) == set(KINDS)
     for result in found["results"].values():
         assert (result["chainId"], result["from"]) == (CHAIN, checksum(user.account))
@@ -142,7 +104,7 @@ async def redeemable(programs: Path, pki_folder: Path, chain: chains.Chain) -> A
     assert await send(chain, **to_itself)
     ledger = Ledger(chain, USDC)
     await ledger.give(user.account, 10**18)
-    yield Redeemable(user, chain, ledger, (await kit(programs, user))["results"])
+    yield Redeemable(user, chain, ledger, (await run_kit(programs, user.ask, NOW_S))["results"])
     await world.stop()
 
 

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from evm.address import Address, checksum
+from evm.delegations.deployment import METAMASK
+from evm.delegations.model import ROOT_AUTHORITY, Caveat, Delegation
 from evm.errors import EvmError
 from evm.intents.bundle import bundle_of
 from evm.intents.signable import Signable, Signing, parse_personal_message, proof_text, signable
@@ -94,6 +96,15 @@ def test_document_of_another_chain_is_refused() -> None:
     document = {**TYPED_DATA, "domain": {**TYPED_DATA["domain"], "chainId": 1}}
     with pytest.raises(EvmError, match="intent-typed-data-chain"):
         made("signTypedData", V3, typedData=document)
+
+
+def test_delegation_is_no_document_to_sign() -> None:
+    caveats = (Caveat(Address(b"\x01" * 20), b"\x02"),)
+    made_out = Delegation(Address(b"\x11" * 20), WALLET, ROOT_AUTHORITY, caveats, 1)
+    document = made_out.document(METAMASK.manager, 137)
+    for wallet in (V3, CHILD):
+        with pytest.raises(EvmError, match="intent-typed-data-delegation"):
+            made("signTypedData", wallet, typedData=document)
 
 
 def test_weakness_12_a_type_that_is_used_twice_is_named_once() -> None:
