@@ -1,8 +1,12 @@
 """The methods of an enclave whose role is "guard", put together over what the boot has opened."""
 
+from collections.abc import Mapping
+from contextlib import suppress
+
 from enclave.config.guard import Guard
 from enclave.config.second_factors import SecondFactors
-from enclave.dispatch import Methods
+from enclave.dispatch import Methods, SignedMethod
+from enclave.errors import Refusal
 from enclave.guard.budgets import Budgets
 from enclave.guard.cosigning import Cosigner
 from enclave.guard.decision_log import DecisionLog
@@ -20,12 +24,16 @@ from enclave.guard.signing_key import GuardKey
 from enclave.guard.wallet_book import WalletBook
 from enclave.login.jwks import KeySets
 from enclave.login.provider_tls import ProviderTls
+from enclave.nonces import Nonces
 from enclave.parts import Parts
 from enclave.records import Records
+from enclave.rotation import Rotation
+from enclave.rpc.admin_call import AdminCalls
 from enclave.rpc.guard import GuardService
 from enclave.rpc.guard_factors import FactorParts, factor_methods
 from enclave.rpc.guard_intents import GuardIntentsService
 from enclave.rpc.guard_review import GuardReviewService
+from enclave.rpc.rotation import RotationService
 
 
 async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
@@ -37,6 +45,8 @@ async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
     await rule_book.open()
     key = GuardKey(records, parts.shards, (config.threshold, len(config.holders)), random)
     await key.address()
+    with suppress(Refusal):  # a share that a holder has missed can wait for a better boot, or an administrator
+        await key.renew()
     log = DecisionLog()
     wallets = WalletBook(records, key)
     budgets = Budgets(records, clock.now_s, random)
@@ -71,7 +81,7 @@ async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
     review = GuardReviewService(reviews, cosigner, rule_book, sessions)
     intents = GuardIntentsService(key, cosigner, wallets, clock)
     methods = {**service.methods(), **factor_methods(factors), **review.methods(), **intents.methods}
-    return Methods(signed={}, open=methods)
+    return Methods(signed=_admin_methods(parts, records, key), open=methods)
 
 
 def _factor_parts(parts: Parts, settings: SecondFactors, records: Records, wallets: WalletBook) -> FactorParts:
@@ -87,3 +97,15 @@ def _factor_parts(parts: Parts, settings: SecondFactors, records: Records, walle
     authorizing = Authorizing(users, wallets, book, records, clock, enrol_within_s=settings.enrol_within_s)
     enrolment = Enrolment(book, step_up, pins, codes, clock.now_s, random, service=settings.name)
     return FactorParts(authorizing, enrolment, step_up, settings.plain)
+
+
+def _admin_methods(parts: Parts, records: Records, key: GuardKey) -> Mapping[str, SignedMethod]:
+    """Rotation of the guard's holder keys, as administrators of an instrument know it."""
+    nonces = Nonces(records, parts.config.limits.signatures_per_minute)
+    calls = AdminCalls(parts.config, parts.clock, nonces, parts.config.admins)
+    rotation = RotationService(calls, Rotation(parts.deployment, parts.secrets, key.renewing, parts.clock.now_s))
+    return {
+        "/rpc/IdentityInstrumentAdmin/RotateCipherKey": rotation.rotate_cipher_key,
+        "/rpc/IdentityInstrumentAdmin/RefreshEncryptedData": rotation.refresh_encrypted_data,
+        "/rpc/IdentityInstrumentAdmin/CleanupUnusedCipherKeys": rotation.cleanup_unused_cipher_keys,
+    }

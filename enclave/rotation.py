@@ -1,29 +1,41 @@
 """Rotation of holder keys: a new generation, records renewed batch by batch, earlier generations retired (KM-16).
 
-Every step is a conditional write and can be repeated; a crash between any two of them leaves everything readable. What
-the store lists is a hint: a record that it leaves out is renewed at its owner's next login, as long as its generation
-is in use. A generation goes only after a whole pass that began when every enclave had long known of a newer one
-(ADR 0037).
+An instrument renews accounts, a guard its one signing key. Every step is a conditional write and can be repeated; a
+crash between any two of them leaves everything readable. What the store lists is a hint: an account that it leaves out
+is renewed at its owner's next login, as long as its generation is in use. A generation goes only after a whole pass
+that began when every enclave had long known of a newer one (ADR 0037).
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
 
 from enclave import log
-from enclave.accounts import Accounts
 from enclave.deployment import Deployment, DeploymentSecrets, Founded
 from enclave.errors import BootError, Refusal, StoreError
 from enclave.ports import Store
 from protocol import errors, limits
 from protocol.services import Page, RecordKey
 
-_TABLE: Final = "account"
+Renewing = Callable[[bytes, int], AsyncIterator[bytes]]
+"""Renews what lies under holder keys: at most so many records after an id, and gives the id of each once it is done.
+Fewer than asked for: the end is reached.
+"""
+
+
+def renewing_table(store: Store, table: str, renew: Callable[[RecordKey], Awaitable[None]]) -> Renewing:
+    """A walk over all records of a table, as far as the store lists them."""
+
+    async def renewing(after: bytes, most: int) -> AsyncIterator[bytes]:
+        for id_ in await store.ids(Page(table, after, most)):
+            await renew(RecordKey(table, id_))
+            yield id_
+
+    return renewing
 
 
 @dataclass(slots=True)
 class _Pass:
-    """A walk over all accounts: when it began, up to which id it has come, and whether it reached the end."""
+    """A walk over all records: when it began, up to which id it has come, and whether it reached the end."""
 
     began_s: int
     after: bytes = b""
@@ -37,14 +49,12 @@ class Rotation:
         self,
         deployment: Deployment,
         secrets: DeploymentSecrets,
-        accounts: Accounts,
-        store: Store,
+        renewing: Renewing,
         now_s: Callable[[], int],
     ) -> None:
         self._deployment = deployment
         self._secrets = secrets
-        self._accounts = accounts
-        self._store = store
+        self._renewing = renewing
         self._now_s = now_s
         self._passes: dict[int, _Pass] = {}
 
@@ -64,21 +74,21 @@ class Rotation:
             raise Refusal(errors.DATABASE_ERROR) from None
 
     async def refresh(self, number: int, batch: int) -> bool:
-        """Renew the next accounts, looking at `batch` at most; whether all of them have been looked at."""
+        """Renew the next records, looking at `batch` at most; whether all of them have been looked at."""
         founded = await self._founded(number)
         if number == founded.current:
             raise Refusal(errors.ENDPOINT_ERROR, "cipher key is in use")
         walk = self._passes.get(number)
         if walk is None or walk.done:
             walk = self._passes[number] = _Pass(self._now_s())
+        count = 0
         try:
-            ids = await self._store.ids(Page(_TABLE, walk.after, batch))
+            async for id_ in self._renewing(walk.after, batch):
+                walk.after = id_
+                count += 1
         except StoreError:
             raise Refusal(errors.DATABASE_ERROR) from None
-        for id_ in ids:
-            await self._accounts.renew(RecordKey(_TABLE, id_))
-            walk.after = id_
-        walk.done = len(ids) < batch
+        walk.done = count < batch
         return walk.done
 
     async def cleanup(self) -> int:

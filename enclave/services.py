@@ -31,12 +31,13 @@ from enclave.login.token_endpoint import TokenEndpoint
 from enclave.nonces import Nonces
 from enclave.parts import Parts
 from enclave.records import Records
-from enclave.rotation import Rotation
+from enclave.rotation import Rotation, renewing_table
 from enclave.rpc.account import AccountService
 from enclave.rpc.admin import AdminService
 from enclave.rpc.admin_call import AdminCalls
 from enclave.rpc.authorized import Authorizer
 from enclave.rpc.identity_instrument import IdentityInstrument
+from enclave.rpc.rotation import RotationService
 from enclave.rpc.session import SessionService
 from enclave.rpc.signer import SignerService
 from enclave.sessions import Sessions
@@ -98,13 +99,14 @@ async def instrument_methods(parts: Parts) -> Methods:
 def _admin_methods(
     parts: Parts, accounts: Accounts, nonces: Nonces, client_secrets: ClientSecrets
 ) -> Mapping[str, SignedMethod]:
-    rotation = Rotation(parts.deployment, parts.secrets, accounts, parts.ports.store, parts.clock.now_s)
+    renewing = renewing_table(parts.ports.store, "account", accounts.renew)
     calls = AdminCalls(parts.config, parts.clock, nonces, parts.config.admins)
-    admin = AdminService(parts.config, calls, rotation, client_secrets)
+    rotation = RotationService(calls, Rotation(parts.deployment, parts.secrets, renewing, parts.clock.now_s))
+    admin = AdminService(parts.config, calls, client_secrets)
     return {
-        "/rpc/IdentityInstrumentAdmin/RotateCipherKey": admin.rotate_cipher_key,
-        "/rpc/IdentityInstrumentAdmin/RefreshEncryptedData": admin.refresh_encrypted_data,
-        "/rpc/IdentityInstrumentAdmin/CleanupUnusedCipherKeys": admin.cleanup_unused_cipher_keys,
+        "/rpc/IdentityInstrumentAdmin/RotateCipherKey": rotation.rotate_cipher_key,
+        "/rpc/IdentityInstrumentAdmin/RefreshEncryptedData": rotation.refresh_encrypted_data,
+        "/rpc/IdentityInstrumentAdmin/CleanupUnusedCipherKeys": rotation.cleanup_unused_cipher_keys,
         "/rpc/IdentityInstrumentAdmin/SetClientSecret": admin.set_client_secret,
     }
 

@@ -1,10 +1,10 @@
 """The guard's own key: made once in a deployment, in shares like a wallet's, opened for one signature at a time."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from enclave import curve
 from enclave.errors import Refusal
-from enclave.records import Conflict, Records
+from enclave.records import Change, Conflict, Record, Records
 from enclave.shards import Owner, Shards, ShardSet, read_shard_set
 from evm.address import Address, parse_address
 from protocol import errors
@@ -37,12 +37,38 @@ class GuardKey:
             compact, parity = curve.sign(key, digest, shards.public_key)
         return compact + bytes([27 + parity])
 
+    async def renew(self) -> None:
+        """Split the key anew if it lies under an earlier generation of holder keys, and fill in the shares of holders
+        that were away. One conditional write; the key and its address stay. `Refusal`.
+        """
+        for _ in range(_TRIES):
+            record = await self._record()
+            if record is None:
+                return
+            version = self._records.next_version(record.version)
+            shards = self._read(record)
+            renewed = await self._shards.renew(shards, self._owner, version)
+            if renewed is shards:
+                return
+            try:
+                await self._records.save(Change(self._key, record.version, version, renewed.body()))
+            except Conflict:  # another worker renewed it first
+                continue
+            return
+        raise Refusal(errors.BUSY)
+
+    async def renewing(self, _after: bytes, _most: int) -> AsyncIterator[bytes]:
+        """The walk of a rotation: there is this one key, whatever the store lists."""
+        await self.renew()
+        nothing_more: tuple[bytes, ...] = ()
+        for id_ in nothing_more:
+            yield id_
+
     async def _find_or_create(self) -> ShardSet:
         for _ in range(_TRIES):
-            [record] = await self._records.load(self._key)
+            record = await self._record()
             if record is not None:
-                threshold, count = self._shape
-                return read_shard_set(record.body, threshold=threshold, count=count)
+                return self._read(record)
             version = self._records.next_version(0)
             with curve.random_scalar(self._random) as scalar:
                 made = await self._shards.split(scalar, self._owner, version)
@@ -51,6 +77,14 @@ class GuardKey:
             except Conflict:  # another worker made it first: its key is the key
                 continue
         raise Refusal(errors.STALE_RECORD)
+
+    async def _record(self) -> Record | None:
+        [record] = await self._records.load(self._key)
+        return record
+
+    def _read(self, record: Record) -> ShardSet:
+        threshold, count = self._shape
+        return read_shard_set(record.body, threshold=threshold, count=count)
 
 
 def _address(shards: ShardSet) -> Address:

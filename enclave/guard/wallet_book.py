@@ -1,10 +1,12 @@
 """Whose signatures count for a wallet: told by its configuration, which proves itself.
 
 A wallet's address is made of the hash of its first configuration, so anybody may show that one. Later ones count if the
-guard itself has signed the update to their hash: that is written down before the signature is made.
+guard itself has signed the update to their hash, which is written down before the signature is made, or if the wallet's
+own updates lead to them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -12,8 +14,10 @@ from enclave.errors import Refusal
 from enclave.guard.cosigners import Module
 from enclave.guard.limits import MAX_APPROVED_UPDATES, MAX_WALLET_SIGNERS
 from enclave.guard.signing_key import GuardKey
+from enclave.guard.wallet_updates import verify_updates
 from enclave.records import Conflict, Record, Records
 from evm.address import ADDRESS_BYTES, Address
+from evm.errors import EvmError
 from evm.wallet.configuration import Configuration
 from evm.wallet.context import Context
 from evm.wallet.topology import SapientLeaf, SignerLeaf
@@ -51,12 +55,17 @@ class WalletBook:
         return None if record is None else _read(record)
 
     async def register(
-        self, configuration: Configuration, context: Context, wallet: Address | None = None
+        self,
+        configuration: Configuration,
+        context: Context,
+        wallet: Address | None = None,
+        updates: Sequence[bytes] = (),
     ) -> tuple[Address, KnownWallet]:
         """The wallet of this configuration, and all who count for it from now on.
 
-        `wallet` is named for a later configuration. VALIDATION_FAILED for one that is not the wallet's, that this guard
-        does not guard, or that has too many signers.
+        `wallet` is named for a later configuration; `updates` are the wallet's signatures that lead to it from the
+        first one, for a guard that has not signed the last of them itself. VALIDATION_FAILED for one that is not the
+        wallet's, that this guard does not guard, or that has too many signers.
         """
         signers = _signers(configuration)
         guard = await self._key.address()
@@ -65,6 +74,10 @@ class WalletBook:
         made_of_it = context.wallet_address(configuration.image_hash)
         address = wallet or made_of_it
         later = None if address == made_of_it else configuration.image_hash
+        if later is not None and updates:
+            with suppress(EvmError):  # then it has to be one that this guard has signed
+                verify_updates(address, configuration, context, updates)
+                later = None
         return address, await self._add(address, signers - {guard}, later, _modules(configuration))
 
     async def register_child(self, wallet: Address, signers: Iterable[bytes]) -> None:

@@ -23,9 +23,10 @@ from enclave.rpc.envelope import Call, parse_object, require_json_post
 from enclave.rpc.factor_arguments import parse_auth_token, require_private
 from evm.address import checksum, parse_address
 from evm.errors import EvmError
+from evm.fields import hex_bytes, items
 from evm.wallet.configuration_json import parse_configuration
 from evm.wallet.context import DEFAULT_CONTEXT, parse_context
-from protocol import guard_errors
+from protocol import guard_errors, limits
 
 SERVICE: Final = "/rpc/Guard/"
 RULES_SERVICE: Final = "/rpc/GuardRules/"
@@ -163,18 +164,20 @@ class GuardService:
         return {"lines": self._log.newest(MAX_READ_DECISION_BYTES), "reviews": reviews}
 
     async def register(self, call: Call) -> dict[str, Any]:
-        """GuardWallets/Register `{configuration, context?, wallet?}` -> `{address, signers}`: who counts for a wallet.
+        """GuardWallets/Register `{configuration, context?, wallet?, updates?}` -> `{address, signers}`: who counts.
 
-        `configuration` in the JSON of Sequence's library; `wallet` for a later one than the first.
+        `configuration` in the JSON of Sequence's library; `wallet` for a later one than the first, and `updates`, the
+        wallet's signatures that lead to it, where this guard has not signed the last of them.
         """
         arguments = _arguments(call)
         try:
             configuration = parse_configuration(arguments.get("configuration"))
             context = parse_context(arguments.get("context", DEFAULT_CONTEXT.name))
             wallet = parse_address(arguments["wallet"]) if "wallet" in arguments else None
+            updates = _updates(arguments.get("updates", []))
         except EvmError:
             raise Refusal(guard_errors.INVALID_ARGUMENT, "guard:configuration") from None
-        address, known = await self._wallets.register(configuration, context, wallet)
+        address, known = await self._wallets.register(configuration, context, wallet, updates)
         return {"address": checksum(address), "signers": sorted(map(checksum, known.signers))}
 
     async def _sign(self, call: Call, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -208,6 +211,12 @@ def _request(arguments: dict[str, Any]) -> SignRequest:
         code = error.code if error.code.startswith("guard-") else "guard-payload"
         wrong = guard_errors.INVALID_ARGUMENT if code == "guard-request" else guard_errors.VALIDATION_FAILED
         raise Refusal(wrong, code.replace("guard-", "guard:", 1)) from None
+
+
+def _updates(value: object) -> list[bytes]:
+    """Signatures of updates; `EvmError` for anything else."""
+    listed = items(value, most=limits.MAX_WALLET_UPDATES_KEPT, code="wallet-updates")
+    return [hex_bytes(update, "wallet-updates", most=limits.MAX_WALLET_UPDATE_BYTES) for update in listed]
 
 
 def _approval(value: object) -> Approval:

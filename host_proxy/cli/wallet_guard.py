@@ -84,7 +84,8 @@ class Cosigner:
         """Show the guard the wallet's present configuration."""
         found = flows.configuration()
         context, first = flows.address()["context"], found["imageHash"] == found["deployHash"]
-        return self.guard.register(found["configuration"], context, None if first else found["address"])
+        updates = [update["signature"] for update in found["updates"]]
+        return self.guard.register(found["configuration"], context, None if first else found["address"], updates)
 
 
 @contextmanager

@@ -118,9 +118,13 @@ class GuardClient:
         """`lines`: the newest decisions of this boot; `reviews`: the newest of reviewers."""
         return self._ask(_RULES + "Decisions", {"approval": approval.wire()})
 
-    def register(self, configuration: Any, context: str, wallet: str | None = None) -> dict[str, Any]:
-        """Show a wallet's configuration, whose signers count from then on; `wallet` for a later one than the first."""
-        later = {} if wallet is None else {"wallet": wallet}
+    def register(
+        self, configuration: Any, context: str, wallet: str | None = None, updates: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Show a wallet's configuration, whose signers count from then on; `wallet` for a later one than the first,
+        with the `updates` (signatures, the oldest first) that lead to it.
+        """
+        later = {} if wallet is None else {"wallet": wallet, "updates": list(updates)}
         shown = {"configuration": configuration, "context": context}
         return self._ask("/rpc/GuardWallets/Register", shown | later)
 
