@@ -68,7 +68,7 @@ class Enclave:
     async def run(self) -> None:
         """Boot, serve, and watch the clock until cancelled. Returns only when halted."""
         try:
-            channel = await self._boot()
+            channel, methods = await self._boot()
         except (BootError, NsmError) as error:
             log.event("halted", code=error.code, detail=str(error))
             self.phases.enter(Phase.HALTED, error.code)
@@ -79,6 +79,8 @@ class Enclave:
             tasks.create_task(self._keep_holders())
             tasks.create_task(channel.keep_rotated())
             tasks.create_task(self._load_the_rest())
+            for going_on in methods.background:
+                tasks.create_task(going_on())
 
     async def loaded(self) -> None:
         """Returns when everything that this enclave will ever load is loaded; never, if it halted before."""
@@ -88,7 +90,7 @@ class Enclave:
         await self._second_opinion.load()
         self._loaded.set()
 
-    async def _boot(self) -> SealedChannel:
+    async def _boot(self) -> tuple[SealedChannel, Methods]:
         self._clock.require_source(self._config.clock_sources)
         self._pcr0 = boot.require_measured(self._nsm)
         await boot.synchronize(self._nsm, self._clock)
@@ -117,7 +119,7 @@ class Enclave:
         receipts = Receipts(self._config.deployment, secrets, keys.epoch, self._clock)
         self._dispatcher.serve(self._routes(methods, attestor), attestor, channel, receipts)
         log.event("serving", identity_key=secrets.identity_public_key.hex())
-        return channel
+        return channel, methods
 
     async def _tried_again(self, opening: Callable[[], Awaitable[T]]) -> T:
         """What `opening` opens, however long the holders or the store take to come back."""

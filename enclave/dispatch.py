@@ -6,7 +6,7 @@ becomes InternalError and is counted; nothing of it crosses the boundary (DO-07,
 
 import base64
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,6 +47,8 @@ class Methods:
     open: Mapping[str, OpenMethod]
     signer: "ResponseSigner | None" = None
     """Who signs answers, where the image says in whose name."""
+    background: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
+    """What goes on beside requests, as long as the enclave serves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ EVENTS: Final[Mapping[str, frozenset[str]]] = {
     "holder": frozenset({"name", "code"}),
     "rotation": frozenset({"code", "detail"}),
     "admin": frozenset({"method", "admin", "outcome"}),
+    "webhook": frozenset({"code"}),
 }
 
 

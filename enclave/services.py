@@ -42,7 +42,7 @@ from enclave.rpc.session import SessionService
 from enclave.rpc.signer import SignerService
 from enclave.sessions import Sessions
 from enclave.tenants.tenants import Tenants
-from enclave.waas_services import issuing, waas_admin_methods, waas_methods
+from enclave.waas_services import invitation_methods, issuing, waas_admin_methods, waas_methods
 from enclave.wallet_services import wallet_methods
 from enclave.wallets import Wallets
 
@@ -89,11 +89,11 @@ async def instrument_methods(parts: Parts) -> Methods:
         "/rpc/Signer/SignTypedData": signer.sign_typed_data,
         "/rpc/Signer/SignTransaction": signer.sign_transaction,
     }
-    issued = issuing(config, records, clock)
-    waas = waas_methods(
-        parts, proofs, accounts, changes, devices, sessions, wallets, records, tenants, issued.id_tokens
-    )
-    return Methods(signed, {**waas, **waas_admin_methods(parts, tenants, nonces), **issued.published}, issued.signer)
+    issued = issuing(parts, records, tenants)
+    invitations = invitation_methods(parts, tenants, nonces, issued)
+    waas = waas_methods(parts, proofs, accounts, changes, devices, sessions, wallets, records, tenants, issued)
+    opened = {**waas, **waas_admin_methods(parts, tenants, nonces), **issued.published, **invitations.open}
+    return Methods({**signed, **invitations.signed}, opened, issued.signer, issued.background)
 
 
 def _admin_methods(

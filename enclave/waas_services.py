@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from enclave.account_changes import AccountChanges
 from enclave.accounts import Accounts
-from enclave.clock import TrustedClock
-from enclave.config import Config
 from enclave.devices import Devices
-from enclave.dispatch import OpenMethod
+from enclave.dispatch import Methods, OpenMethod
 from enclave.later import Later
 from enclave.login.proofs import LoginProofs
 from enclave.nonces import Nonces
@@ -23,7 +21,9 @@ from enclave.tenants.tenants import Tenants
 from enclave.wallets import Wallets
 
 if TYPE_CHECKING:
+    from enclave.invitations.invitation import Invitations
     from enclave.response_signing import ResponseSigner
+    from enclave.rpc.invitation import InvitationService
     from enclave.rpc.waas import WaasService
     from enclave.rpc.waas_admin import WaasAdminService
     from enclave.waas.id_tokens import IdTokens
@@ -39,7 +39,7 @@ def waas_methods(
     wallets: Wallets,
     records: Records,
     tenants: Tenants,
-    id_tokens: IdTokens | None,
+    issued: Issuing,
 ) -> Mapping[str, OpenMethod]:
     """The methods by path; an intent carries its signature inside. Their modules are not loaded yet."""
 
@@ -50,6 +50,7 @@ def waas_methods(
         from enclave.waas.logins import IntentLogins
         from enclave.waas.second_signature import SecondSignature
         from enclave.waas.sending import Sending
+        from enclave.waas.sign_up import SignUp
         from enclave.waas.signing import IntentSigning
         from enclave.waas.users import Users
 
@@ -58,7 +59,9 @@ def waas_methods(
         users = Users(clock, accounts, changes, devices, sessions, WalletRecords(records))
         sending = Sending(parts.ports.relay)
         signing = IntentSigning(wallets, SecondSignature(parts.ports.guards), sending, clock)
-        return WaasService(Callers(tenants, clock), logins, users, signing, sending, id_tokens)
+        sign_up = SignUp(users, accounts, issued.invitations)
+        callers = Callers(tenants, clock)
+        return WaasService(tenants, callers, logins, users, sign_up, signing, sending, issued.id_tokens)
 
     later = Later(load)
     return {
@@ -70,18 +73,26 @@ def waas_methods(
 
 @dataclass(frozen=True, slots=True)
 class Issuing:
-    """What a deployment has that is an issuer: ID tokens, where their keys are published, and signed answers."""
+    """What a deployment has that is an issuer: ID tokens, where their keys are published, signed answers, invitations
+    and the events about them.
+    """
 
     id_tokens: IdTokens | None = None
     published: Mapping[str, OpenMethod] = field(default_factory=dict)
     signer: ResponseSigner | None = None
+    invitations: Invitations | None = None
+    background: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = ()
 
 
-def issuing(config: Config, records: Records, clock: TrustedClock) -> Issuing:
+def issuing(parts: Parts, records: Records, tenants: Tenants) -> Issuing:
     """Nothing of it, unless the image says in whose name."""
+    config, clock, ports = parts.config, parts.clock, parts.ports
     if config.issuer is None:
         return Issuing()
+    from enclave.invitations.events import Delivery, Events
+    from enclave.invitations.invitation import Invitations
     from enclave.issuer_keys import IssuerKeys
+    from enclave.net.tls import client_context
     from enclave.response_signing import ResponseSigner
     from enclave.waas.id_tokens import IdTokens
 
@@ -91,7 +102,30 @@ def issuing(config: Config, records: Records, clock: TrustedClock) -> Issuing:
         "/.well-known/openid-configuration": id_tokens.metadata,
         "/.well-known/jwks.json": id_tokens.key_set,
     }
-    return Issuing(id_tokens, published, ResponseSigner(config.issuer, keys, clock))
+    tls = client_context(config.tls_roots.webhooks or config.tls_roots.identity_providers)
+    events = Events(records, ports.store, tenants, clock, Delivery(ports.egress, tls, config.issuer, keys))
+    signer = ResponseSigner(config.issuer, keys, clock)
+    invitations = Invitations(records, events, ports.entropy.random)
+    return Issuing(id_tokens, published, signer, invitations, (events.run,))
+
+
+def invitation_methods(parts: Parts, tenants: Tenants, nonces: Nonces, issued: Issuing) -> Methods:
+    """Invitations, and what tells webhooks of them; none where nobody would sign that."""
+    invitations = issued.invitations
+    if invitations is None:
+        return Methods({}, {})
+
+    def load() -> InvitationService:
+        from enclave.rpc.invitation import InvitationService
+
+        return InvitationService(parts.config, parts.clock, nonces, tenants, invitations)
+
+    later = Later(load)
+    signed = {
+        "/rpc/Invitation/Create": later.method(lambda service: service.create),
+        "/rpc/Invitation/Status": later.method(lambda service: service.status),
+    }
+    return Methods(signed, {"/rpc/Invitation/Open": later.method(lambda service: service.open)})
 
 
 def waas_admin_methods(parts: Parts, tenants: Tenants, nonces: Nonces) -> Mapping[str, OpenMethod]:

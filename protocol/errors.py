@@ -86,17 +86,20 @@ LOGIN_NOT_FRESH: Final = ErrorCode("LoginNotFresh", 7334, 401, "Log in again fir
 NOT_DUE: Final = ErrorCode("NotDue", 7335, 409, "The waiting time is not over")
 WALLET_NOT_FOUND: Final = ErrorCode("WalletNotFound", 7340, 404, "There is no smart wallet; create it first")
 WALLET_RULE: Final = ErrorCode("WalletRule", 7341, 400, "A rule of the wallet forbids this")
-DELEGATION_NOT_FOUND: Final = ErrorCode("DelegationNotFound", 7350, 404, "There is no such delegation")
-DELEGATION_RULE: Final = ErrorCode("DelegationRule", 7351, 403, "A rule of delegations forbids this")
-EXPOSURE_EXCEEDED: Final = ErrorCode("ExposureExceeded", 7352, 403, "More could leave than may be outstanding")
 SEALED_LOGIN_REQUIRED: Final = ErrorCode(
     "SealedLoginRequired", 7319, 403, "This scope takes logins through the sealed channel only"
 )
 ACCOUNT_ALREADY_LINKED: Final = ErrorCode("AccountAlreadyLinked", 7001, 409, "Account already linked")
 
+DELEGATION_NOT_FOUND: Final = ErrorCode("DelegationNotFound", 7350, 404, "There is no such delegation")
+DELEGATION_RULE: Final = ErrorCode("DelegationRule", 7351, 403, "A rule of delegations forbids this")
+EXPOSURE_EXCEEDED: Final = ErrorCode("ExposureExceeded", 7352, 403, "More could leave than may be outstanding")
 UNAUTHORIZED: Final = ErrorCode("Unauthorized", 1000, 401, "Unauthorized access")
 TENANT_NOT_FOUND: Final = ErrorCode("TenantNotFound", 1001, 404, "Tenant not found")
-TENANT_CONFLICT: Final = ErrorCode("TenantConflict", 7350, 409, "The tenant, or one of its access keys, is taken")
+TENANT_CONFLICT: Final = ErrorCode("TenantConflict", 7360, 409, "The tenant, or one of its access keys, is taken")
+INVITATION_NOT_FOUND: Final = ErrorCode("InvitationNotFound", 7361, 404, "There is no such invitation any more")
+INVITATION_REQUIRED: Final = ErrorCode("InvitationRequired", 7362, 403, "Sign-up takes an opened invitation")
+INVITATION_USED: Final = ErrorCode("InvitationUsed", 7363, 409, "The invited person has signed up")
 
 TABLE: Final[tuple[ErrorCode, ...]] = tuple(value for value in globals().values() if isinstance(value, ErrorCode))
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 
 from enclave.config.fields import Measured
+from enclave.config.invitations import Invitations, validate_invitations
 from enclave.config.wallet import WalletTemplate
 from enclave.errors import BootError
 from protocol import limits
@@ -37,13 +38,16 @@ class EmbeddedWallets(Measured, frozen=True, kw_only=True):
     guest_login: bool = False
     """Whether a device's key alone makes a user."""
     session_s: Annotated[int, msgspec.Meta(ge=60, le=limits.MAX_SESSION_LIFETIME_S)] = 86_400
+    invitations: Invitations | None = None
 
     def key_hashes(self) -> frozenset[str]:
         """The names of all access keys."""
         return frozenset((*map(hash_access_key, self.access_keys), *self.access_key_hashes))
 
 
-def validate_embedded(embedded: EmbeddedWallets, wallet: WalletTemplate | None, scope: str) -> None:
+def validate_embedded(
+    embedded: EmbeddedWallets, wallet: WalletTemplate | None, origins: tuple[str, ...], scope: str
+) -> None:
     """`BootError("config-embedded")` unless the scope's wallets can be made without keys that a client brings."""
     if wallet is None:
         raise BootError("config-embedded", scope)
@@ -55,3 +59,5 @@ def validate_embedded(embedded: EmbeddedWallets, wallet: WalletTemplate | None, 
         raise BootError("config-embedded", scope)
     if len({chain.id for chain in embedded.chains}) != len(embedded.chains):
         raise BootError("config-embedded", scope)
+    if embedded.invitations is not None:
+        validate_invitations(embedded.invitations, origins, scope)

@@ -1,6 +1,6 @@
 """What the enclave talks to, beside holders and identity providers."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -22,3 +22,5 @@ class TlsRoots(Measured, frozen=True, kw_only=True):
     kms: Pem
     identity_providers: Pem
     mail: Pem
+    webhooks: Pem | Literal[""] = ""
+    """Of tenants' webhooks; without it those of identity providers."""

@@ -69,6 +69,9 @@ class Config(Measured, frozen=True, kw_only=True):
             found |= {host_and_port(client.issuer), *((host, 443) for host in client.key_hosts)}
             if client.token_endpoint:
                 found.add(host_and_port(client.token_endpoint))
+        for scope in self.scopes:
+            if scope.embedded and scope.embedded.invitations:
+                found.add(scope.embedded.invitations.destination())
         return frozenset(found)
 
     def oidc_clients(self) -> tuple[OidcClient, ...]:
@@ -120,6 +123,8 @@ def _validate_embedded(config: Config) -> None:
         validate_tenancy(config.tenancy)
     if config.issuer is not None:
         validate_issuer(config.issuer)
+    elif any(tenant.invitations for tenant in tenants):  # nobody would sign what a webhook is told
+        raise BootError("config-invitations")
 
 
 def _validate_role(config: Config) -> None:

@@ -71,7 +71,7 @@ def validate_scope(scope: Scope) -> None:
     if scope.wallet is not None:
         validate_wallet_template(scope.wallet, scope.scope)
     if scope.embedded is not None:
-        validate_embedded(scope.embedded, scope.wallet, scope.scope)
+        validate_embedded(scope.embedded, scope.wallet, scope.origins, scope.scope)
     if scope.delegations is not None:
         validate_delegations(scope.delegations, scope.scope)
     for client in scope.oidc:

@@ -38,13 +38,13 @@ class Tenancy(Measured, frozen=True, kw_only=True):
 
     officers: Annotated[tuple[AdminKey, ...], msgspec.Meta(min_length=1, max_length=16)]
     quorum: int
-    provider_hosts: Annotated[tuple[Text, ...], msgspec.Meta(max_length=64)] = ()
-    """`https://host:port` of identity providers that tenants may name, beside those of the measured scopes."""
+    hosts: Annotated[tuple[Text, ...], msgspec.Meta(max_length=256)] = ()
+    """`https://host:port` of identity providers and webhooks that tenants may name, beside those of measured scopes."""
     admin_tokens: AdminTokens | None = None
 
     def destinations(self) -> frozenset[tuple[str, int]]:
-        """Where tenants' identity providers may lie."""
-        return frozenset(host_and_port(url) for url in self.provider_hosts)
+        """What tenants may have the enclave talk to."""
+        return frozenset(host_and_port(url) for url in self.hosts)
 
 
 def validate_tenancy(tenancy: Tenancy) -> None:

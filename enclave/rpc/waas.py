@@ -8,10 +8,12 @@ from typing import Any
 
 from enclave.errors import Refusal
 from enclave.rpc.envelope import Call, parse_object, require_json_post
-from enclave.waas.caller import Caller, Callers, device_of, intent_rules
+from enclave.tenants.tenants import Tenants
+from enclave.waas.caller import Caller, Callers, device_of, intent_rules, require_tenant
 from enclave.waas.id_tokens import IdTokens
 from enclave.waas.logins import IntentLogins
 from enclave.waas.sending import Sending
+from enclave.waas.sign_up import SignUp
 from enclave.waas.signing import IntentSigning
 from enclave.waas.users import User, Users, account_json, session_json
 from evm.intents.account_data import (
@@ -41,16 +43,20 @@ class WaasService:
 
     def __init__(
         self,
+        tenants: Tenants,
         callers: Callers,
         logins: IntentLogins,
         users: Users,
+        sign_up: SignUp,
         signing: IntentSigning,
         sending: Sending,
         id_tokens: IdTokens | None,
     ) -> None:
+        self._tenants = tenants
         self._callers = callers
         self._logins = logins
         self._users = users
+        self._sign_up = sign_up
         self._signing = signing
         self._sending = sending
         self._id_tokens = id_tokens
@@ -64,7 +70,7 @@ class WaasService:
         data = caller.intent.data
         if not isinstance(data, OpenSession):
             raise Refusal(errors.ENDPOINT_ERROR, IntentError("intent-name").cause)
-        user = await self._users.open(caller, await self._logins.prove(caller, data))
+        user = await self._sign_up.open(caller, await self._logins.prove(caller, data))
         opened = {"sessionId": data.session.text, "wallet": user.address}
         return {
             "session": session_json(caller, user, user.login, data.session.text, name),
@@ -80,7 +86,7 @@ class WaasService:
         """`{}` -> `{chains}`: those of the tenant."""
         require_json_post(call)
         parse_object(call.body)
-        _, tenant, _ = await self._callers.tenant(call)
+        _, tenant, _ = await require_tenant(self._tenants, call)
         return {"chains": [{"id": chain.id, "name": chain.name, "isEnabled": True} for chain in tenant.chains]}
 
     async def _respond(self, caller: Caller) -> dict[str, Any]:

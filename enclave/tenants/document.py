@@ -83,6 +83,9 @@ def validate_document(document: TenantDocument, config: Config) -> None:
     _require(not any(each.key_hashes() & embedded.key_hashes() for each in measured), "tenant-access-key")
     _validate_mail(tenant)
     _validate_providers(tenant, config)
+    if embedded.invitations is not None:
+        _require(config.issuer is not None, "tenant-invitations")
+        _require(embedded.invitations.destination() in config.destinations(), "tenant-webhook-host")
 
 
 def scope_name(project_id: int) -> str:

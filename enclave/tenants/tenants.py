@@ -64,6 +64,14 @@ class Tenants:
         tenant = await self._load(name)
         return None if tenant is None else tenant.document.tenant
 
+    async def of_project(self, project_id: int) -> Scope | None:
+        """The scope of a project, measured or of a tenant, or None."""
+        for scope in self._config.scopes:
+            if scope.embedded is not None and scope.embedded.project_id == project_id:
+                return scope
+        tenant = await self.find(project_id)
+        return None if tenant is None else tenant.document.tenant
+
     async def find(self, project_id: int) -> Tenant | None:
         """The document in force of a project, or None."""
         return None if self._tenancy is None else await self._load(scope_name(project_id))

@@ -60,6 +60,23 @@ class Caller:
         return self.envelope["data"]
 
 
+async def require_tenant(tenants: Tenants, call: Call) -> tuple[Scope, EmbeddedWallets, str]:
+    """The scope of the access key, and the origin that the request counts for; ACCESS_ERROR otherwise.
+
+    Programs that are no browsers send no origin; the scope's first one stands for them. Who names a project, which
+    published clients do not, has to name the access key's.
+    """
+    scope = await tenants.of_access_key(call.headers.get(ACCESS_KEY_HEADER, ""))
+    if scope is None or scope.embedded is None:
+        raise Refusal(errors.ACCESS_ERROR, "access key")
+    if call.headers.get(PROJECT_HEADER, str(scope.embedded.project_id)) != str(scope.embedded.project_id):
+        raise Refusal(errors.ACCESS_ERROR, "project")
+    origin = call.headers.get("origin", "") or scope.origins[0]
+    if origin not in scope.origins:
+        raise Refusal(errors.ACCESS_ERROR, "origin")
+    return scope, scope.embedded, origin
+
+
 class Callers:
     """Verifies intents, and takes each that does something once."""
 
@@ -67,22 +84,6 @@ class Callers:
         self._tenants = tenants
         self._clock = clock
         self._used: OrderedDict[bytes, int] = OrderedDict()
-
-    async def tenant(self, call: Call) -> tuple[Scope, EmbeddedWallets, str]:
-        """The scope of the access key, and the origin that the request counts for; ACCESS_ERROR otherwise.
-
-        Programs that are no browsers send no origin; the scope's first one stands for them. Who names a project, which
-        published clients do not, has to name the access key's.
-        """
-        scope = await self._tenants.of_access_key(call.headers.get(ACCESS_KEY_HEADER, ""))
-        if scope is None or scope.embedded is None:
-            raise Refusal(errors.ACCESS_ERROR, "access key")
-        if call.headers.get(PROJECT_HEADER, str(scope.embedded.project_id)) != str(scope.embedded.project_id):
-            raise Refusal(errors.ACCESS_ERROR, "project")
-        origin = call.headers.get("origin", "") or scope.origins[0]
-        if origin not in scope.origins:
-            raise Refusal(errors.ACCESS_ERROR, "origin")
-        return scope, scope.embedded, origin
 
     async def verify(self, call: Call, members: frozenset[str]) -> tuple[Caller, dict[str, object]]:
         """The intent in a request with these members, and the members; each intent that does something, once."""
@@ -94,7 +95,9 @@ class Callers:
             intent = verify_intent(parse_intent(body["intent"]), self._clock.now_s(), verify_p256)
             validate_session(intent.data, intent.session)
             key, public_key = _key(intent)
-        scope, tenant, origin = await self.tenant(call)  # it may be looked up: not for who has signed nothing
+        scope, tenant, origin = await require_tenant(
+            self._tenants, call
+        )  # it may be looked up: not for who has signed nothing
         if intent.name in _LOGINS and not (scope.plain_login or call.sealed):
             raise Refusal(errors.SEALED_LOGIN_REQUIRED)
         with intent_rules():

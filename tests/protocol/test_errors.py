@@ -59,6 +59,15 @@ GOLDEN = {
     "WalletRule": (7341, 400),
     "SealedLoginRequired": (7319, 403),
     "AccountAlreadyLinked": (7001, 409),
+    "DelegationNotFound": (7350, 404),
+    "DelegationRule": (7351, 403),
+    "ExposureExceeded": (7352, 403),
+    "Unauthorized": (1000, 401),
+    "TenantNotFound": (1001, 404),
+    "TenantConflict": (7360, 409),
+    "InvitationNotFound": (7361, 404),
+    "InvitationRequired": (7362, 403),
+    "InvitationUsed": (7363, 409),
 }
 
 

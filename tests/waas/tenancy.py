@@ -28,7 +28,7 @@ def tenancy(**changes: Any) -> dict[str, Any]:
         {"name": f"officer-{n}", "key_type": "Ethereum_Secp256k1", "address": key.address.lower()}
         for n, key in enumerate(OFFICERS)
     ]
-    return {"officers": officers, "quorum": 2, "provider_hosts": ["https://other.example.test"]} | changes
+    return {"officers": officers, "quorum": 2, "hosts": ["https://other.example.test"]} | changes
 
 
 def sign(key: Any, signed: bytes) -> dict[str, Any]:
