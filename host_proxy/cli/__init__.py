@@ -45,6 +45,7 @@ def build_app(trust_roots: Sequence[TrustRoot], commands: Sequence[ModuleType] =
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # plain help: what draws boxes takes longer to load than everything else
         epilog=_EPILOG,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
