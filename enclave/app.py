@@ -173,7 +173,7 @@ class Enclave:
                 boot_epoch=keys.epoch,
             )
 
-        return Attestor(self._nsm, binding, self._ports.recipient_public_key)
+        return Attestor(self._nsm, binding, self._ports.recipient_public_key, self._clock.monotonic_ms)
 
     def _status(self) -> tuple[int, Any]:
         started = datetime.fromtimestamp(self._started_ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -3,26 +3,48 @@
 The NSM is serial, so documents are made one at a time and a bounded number of requests may wait.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from attestation.binding import EnclaveBinding, content_user_data
+from attestation.lru import Lru
 from enclave.base64url import decode_b64u, encode_b64u
 from enclave.errors import NsmError, Refusal
 from enclave.nsm.client import NsmClient
 from enclave.rpc.envelope import Call, parse_object, require_json_post
 from protocol import errors, limits
 
+_SHARED_MS: Final = 1000
+_SHARED: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """A document that several may wait for, and when it was asked for."""
+
+    asked_ms: int
+    document: asyncio.Task[bytes]
+
 
 class Attestor:
     """Makes documents. `recipient_public_key` is the SPKI that published clients find in every document.
 
-    `binding` gives what holds at the time it is called, since channel keys change.
+    `binding` gives what holds at the time it is called, since channel keys change; `monotonic_ms` is for intervals.
     """
 
-    def __init__(self, nsm: NsmClient, binding: Callable[[], EnclaveBinding], recipient_public_key: bytes) -> None:
+    def __init__(
+        self,
+        nsm: NsmClient,
+        binding: Callable[[], EnclaveBinding],
+        recipient_public_key: bytes,
+        monotonic_ms: Callable[[], int],
+    ) -> None:
         self._nsm = nsm
+        self._monotonic_ms = monotonic_ms
+        self._shared: Lru[tuple[bytes, bytes], _Shared] = Lru(_SHARED)
         self._binding = binding
         self._recipient_public_key = recipient_public_key
         self._waiting = 0
@@ -41,9 +63,12 @@ class Attestor:
     async def for_response(self, call: Call, nonce: str, response_body: bytes) -> bytes:
         """A document whose `user_data` covers this request and answer, and whose `nonce` is the caller's text.
 
-        The caller holds a `slot`.
+        The caller holds a `slot`. A GET changes nothing, so whoever asks the same with the same nonce within a second,
+        and is told the same, gets the same document.
         """
         user_data = content_user_data(call.http_method, call.path, call.body, response_body)
+        if call.http_method == "GET":
+            return await self._attest_once(user_data, nonce.encode())
         return await self._attest(user_data, nonce.encode())
 
     async def document(self, call: Call) -> dict[str, Any]:
@@ -56,6 +81,14 @@ class Attestor:
         binding = self._binding().encode()
         with self.slot():
             return {"document": encode_b64u(await self._attest(binding, nonce)), "binding": encode_b64u(binding)}
+
+    async def _attest_once(self, user_data: bytes, nonce: bytes) -> bytes:
+        question, now_ms = (user_data, nonce), self._monotonic_ms()
+        shared = self._shared.get(question)
+        if shared is None or now_ms - shared.asked_ms >= _SHARED_MS:
+            shared = _Shared(now_ms, asyncio.create_task(self._attest(user_data, nonce)))
+            self._shared.put(question, shared)
+        return await asyncio.shield(shared.document)  # who gives up takes nobody along
 
     async def _attest(self, user_data: bytes, nonce: bytes) -> bytes:
         try:
