@@ -21,7 +21,18 @@ from typing import TypeVar
 
 import uvloop
 
-from benchmarks import bench_attestation, bench_guard, bench_wallet, crypto, devices, load, machine, starting
+from benchmarks import (
+    bench_attestation,
+    bench_guard,
+    bench_outside,
+    bench_scale,
+    bench_wallet,
+    crypto,
+    devices,
+    load,
+    machine,
+    starting,
+)
 from benchmarks.crypto import CryptoOnly
 from benchmarks.devices import P256, SECP256K1, SIGN, SIGN_TRANSACTION, Device, KeyType
 from benchmarks.load import Load, Outcome
@@ -46,10 +57,11 @@ class Plan:
     crypto_s: float = 1.0
     documents_s: float = 3.0
     wallets_s: float = 2.0
+    users: int = 1_000_000
     help_times: int = 5
 
 
-QUICK = Plan(rounds=1, load_s=0.8, crypto_s=0.5, documents_s=1.0, wallets_s=0.5, help_times=3)
+QUICK = Plan(rounds=1, load_s=0.8, crypto_s=0.5, documents_s=1.0, wallets_s=0.5, users=20_000, help_times=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +153,8 @@ async def bench(plan: Plan) -> Report:
         say("starting an appliance for the first time")
         async with starting.serving(state / "state") as first:
             first_s = first.start_s
-        say("verifying attestation documents")
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            documents = pool.submit(bench_attestation.measure, plan.documents_s).result()
-            say("hashing, reading and judging what wallets sign")
-            wallets = [
-                *pool.submit(bench_wallet.measure, plan.wallets_s).result(),
-                *pool.submit(bench_guard.measure, plan.wallets_s).result(),
-            ]
+            parts = _parts(pool, plan)
             say("starting it again")
             async with starting.serving(state / "state") as again:
                 calls, start = again.kms_calls, machine.now()
@@ -169,7 +175,21 @@ async def bench(plan: Plan) -> Report:
         Figure("KMS calls during all loads", calls, "calls", at_most=rounds * len(settings.HOLDERS)),
         Figure("flush of a record to disk, median", flush_us, "µs"),
     ]
-    return Report(list(rows.values()), _stages(alone), figures, documents, wallets, _notes(plan, others))
+    return Report(list(rows.values()), _stages(alone), figures, parts, _notes(plan, others))
+
+
+def _parts(pool: ProcessPoolExecutor, plan: Plan) -> dict[str, list[Figure]]:
+    """What needs no appliance, in the other process."""
+    say("verifying attestation documents")
+    documents = pool.submit(bench_attestation.measure, plan.documents_s).result()
+    say("counting calls to KMS and to the security module")
+    outside = pool.submit(bench_outside.measure).result()
+    say("hashing, reading and judging what wallets sign")
+    wallets = pool.submit(bench_wallet.measure, plan.wallets_s).result()
+    wallets += pool.submit(bench_guard.measure, plan.wallets_s).result()
+    say(f"a store with a thousand users and one with {plan.users}")
+    users = pool.submit(bench_scale.measure, plan.users).result()
+    return {"attestation documents": documents, "calls": outside, "smart wallets": wallets, "users": users}
 
 
 def _stages(alone: dict[KeyType, CryptoOnly]) -> list[tuple[str, float]]:
@@ -211,7 +231,7 @@ def say(text: str) -> None:
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="under 20 seconds, noisier")
+    parser.add_argument("--quick", action="store_true", help="half a minute, noisier, and fewer users")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     report = uvloop.run(bench(QUICK if arguments.quick else Plan()))

@@ -130,14 +130,14 @@ async def _generations() -> Generations:
     arns = [f"arn:aws:kms:eu-west-{i}:{i}11111111111:key/benchmark" for i in range(1, _HOLDERS + 1)]
     holders = [Holder(name=f"holder-{i}", key_arn=arn) for i, arn in enumerate(arns, 1)]
     keys = HolderKeys(
-        _Kms(), deployment="benchmark", holders=holders, threshold=_THRESHOLD, clock=_Clock(), lease_s=3600
+        KmsInMemory(), deployment="benchmark", holders=holders, threshold=_THRESHOLD, clock=Clock(), lease_s=3600
     )
     generations = Generations(lambda _: keys)
     await keys.provision()
     return generations
 
 
-class _Kms:
+class KmsInMemory:
     """Port `Kms` in memory: the lease is what the hot path meets, not the call."""
 
     def __init__(self) -> None:
@@ -152,7 +152,7 @@ class _Kms:
         return Secret.take(bytearray(self._keys[ciphertext_blob]))
 
 
-class _Clock:
+class Clock:
     """Port `Clock`."""
 
     def wall_ms(self) -> int:

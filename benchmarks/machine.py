@@ -19,6 +19,17 @@ def started_at(pid: int) -> float:
     return int(_stat(pid)[19]) / _TICKS_PER_S
 
 
+def resident_mib(pid: int) -> float:
+    """Memory that a process holds in RAM, shared pages included."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def descriptors(pid: int) -> int:
+    """How many files and sockets a process has open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
 def now() -> float:
     """Seconds since the machine booted."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

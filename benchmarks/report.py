@@ -1,8 +1,9 @@
 """The result of a run: figures with their targets, as a table for people and as JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 
@@ -19,6 +20,8 @@ class Figure:
     @property
     def target(self) -> str:
         """The target in words, empty without one."""
+        if self.at_least is not None and self.at_least == self.at_most:
+            return f"exactly {_number(self.at_least)}"
         if self.at_least is not None:
             return f"at least {_number(self.at_least)}"
         return "" if self.at_most is None else f"at most {_number(self.at_most)}"
@@ -26,9 +29,16 @@ class Figure:
     @property
     def holds(self) -> bool | None:
         """Whether the target is met; None without one."""
-        if self.at_least is not None:
-            return self.value >= self.at_least
-        return None if self.at_most is None else self.value <= self.at_most
+        if self.at_least is None and self.at_most is None:
+            return None
+        return (self.at_least is None or self.value >= self.at_least) and (
+            self.at_most is None or self.value <= self.at_most
+        )
+
+    @property
+    def verdict(self) -> str:
+        """`yes`, `NO`, or empty without a target."""
+        return _VERDICTS[self.holds]
 
     def as_json(self) -> dict[str, Any]:
         """All members and the verdict."""
@@ -58,16 +68,14 @@ class Report:
     crypto: Sequence[tuple[str, float]]
     """Stage and microseconds."""
     figures: Sequence[Figure]
-    documents: Sequence[Figure]
-    """What verifying attestation documents costs."""
-    wallets: Sequence[Figure]
-    """What hashing, reading and judging the operations of smart wallets costs."""
+    parts: Mapping[str, Sequence[Figure]]
+    """Figures about a part of the appliance, by its name."""
     notes: Sequence[str]
 
     @property
     def holds(self) -> bool:
         """Whether every target is met."""
-        return all(figure.holds is not False for figure in (*self.figures, *self.documents, *self.wallets))
+        return all(figure.holds is not False for figure in chain(self.figures, *self.parts.values()))
 
     def as_json(self) -> str:
         """One JSON object."""
@@ -76,8 +84,7 @@ class Report:
                 "http": [asdict(row) for row in self.rows],
                 "crypto_us": dict(self.crypto),
                 "figures": [figure.as_json() for figure in self.figures],
-                "documents": [figure.as_json() for figure in self.documents],
-                "wallets": [figure.as_json() for figure in self.wallets],
+                "parts": {name: [figure.as_json() for figure in part] for name, part in self.parts.items()},
                 "notes": list(self.notes),
                 "holds": self.holds,
             },
@@ -85,13 +92,12 @@ class Report:
         )
 
     def as_text(self) -> str:
-        """Five tables and the notes."""
+        """Tables and the notes."""
         http = [_HTTP_HEAD, *map(_http_cells, self.rows)]
         crypto = [("cryptography alone, one core", "µs")]
         crypto += [(stage, _number(us)) for stage, us in self.crypto]
         parts = [_table(http, left=2), _table(crypto, left=1)]
-        parts += [_judged("figure", self.figures), _judged("attestation documents", self.documents)]
-        parts.append(_judged("smart wallets", self.wallets))
+        parts += [_judged(title, figures) for title, figures in (("figure", self.figures), *self.parts.items())]
         return "\n\n".join([*parts, "\n".join(self.notes)])
 
 
@@ -112,7 +118,7 @@ def _http_cells(row: Row) -> tuple[str, ...]:
 
 def _judged(title: str, figures: Sequence[Figure]) -> str:
     lines = [(title, "value", "unit", "target", "holds")]
-    lines += [(one.name, _number(one.value), one.unit, one.target, _VERDICTS[one.holds]) for one in figures]
+    lines += [(one.name, _number(one.value), one.unit, one.target, one.verdict) for one in figures]
     return _table(lines, left=1, also_left=(2, 3, 4))
 
 
