@@ -61,7 +61,8 @@ class Metrics:
             f"{PREFIX}_egress_bytes", "Bytes carried", ["destination", "direction"], registry=registry
         )
         self.egress_refused = Counter(f"{PREFIX}_egress_refused", "Tunnels refused", registry=registry)
-        self._store = Counter(f"{PREFIX}_store_puts", "Conditional writes", ["result"], registry=registry)
+        puts = Counter(f"{PREFIX}_store_puts", "Conditional writes", ["result"], registry=registry)
+        self._puts = {result: puts.labels(result) for result in STORE_RESULTS | {OTHER}}
         self.store_batch = Histogram(
             f"{PREFIX}_store_commit_calls", "Writes that shared one commit", buckets=_CALLS, registry=registry
         )
@@ -93,7 +94,7 @@ class Metrics:
 
     def store_put(self, result: str) -> None:
         """The end of one conditional write."""
-        self._store.labels(result if result in STORE_RESULTS else OTHER).inc()
+        self._puts[result if result in STORE_RESULTS else OTHER].inc()
 
     def exposition(self) -> bytes:
         """The text format that Prometheus scrapes."""

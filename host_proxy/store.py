@@ -2,8 +2,8 @@
 
 Trust side: host. Values are opaque; nothing here needs to be right for a secret to stay secret, and a store that lies
 is caught by versions inside the enclave. One thread owns the writing connection and commits everything that waits
-together, so that many callers share one flush to disk; each call has its own savepoint, so one conflict sinks nobody
-else. Others read. Measured alternatives: dependencies.md section 6.
+together, so that many callers share one flush to disk; a call of several writes has its own savepoint, so one
+conflict sinks nobody else. Others read. Measured alternatives: dependencies.md section 6.
 """
 
 import asyncio
@@ -108,16 +108,23 @@ class SqliteStore:
             return answers
 
     def _write(self, writes: tuple[Write, ...]) -> Exception | None:
+        if len(writes) == 1:  # which happens or not, and needs no way back
+            return None if self._write_one(writes[0]) else StoreConflict()
         self._writer.execute("SAVEPOINT call")
         for write in writes:
-            if not self._compare_and_set(write):
+            if not self._write_one(write):
                 self._writer.execute("ROLLBACK TO call")
                 self._writer.execute("RELEASE call")
                 return StoreConflict()
-            if write.key.table == SPENT_TABLE:  # two old ones go for one that comes, so the table stops growing
-                self._writer.execute(_FORGET, (write.new_version - SPENT_FOR_MS,))
         self._writer.execute("RELEASE call")
         return None
+
+    def _write_one(self, write: Write) -> bool:
+        if not self._compare_and_set(write):
+            return False
+        if write.key.table == SPENT_TABLE:  # two old ones go for one that comes, so the table stops growing
+            self._writer.execute(_FORGET, (write.new_version - SPENT_FOR_MS,))
+        return True
 
     def _compare_and_set(self, write: Write) -> bool:
         key = (write.key.table, write.key.id)
