@@ -10,7 +10,8 @@ about the status within a second shares one.
 import asyncio
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -99,7 +100,9 @@ async def _documents() -> list[Figure]:
             await world.raw("/status", b"", {"x-attestation-nonce": "the-same"}, "GET")
 
         found = []
-        for ask in (sign, lambda: sign(x_receipt_nonce="a"), lambda: sign(x_attestation_nonce="a"), status):
+        with_receipt, with_document = partial(sign, x_receipt_nonce="a"), partial(sign, x_attestation_nonce="a")
+        asking: Sequence[Callable[[], Awaitable[None]]] = (sign, with_receipt, with_document, status)
+        for ask in asking:
             before = world.nsm.calls  # type: ignore[attr-defined]
             await asyncio.gather(*(ask() for _ in range(_TIMES)))
             found.append(world.nsm.calls - before)  # type: ignore[attr-defined]

@@ -25,7 +25,7 @@ from typing import Any, Final
 import uvloop
 
 from benchmarks import devices, load, machine, starting
-from benchmarks.devices import P256, SIGN, Device
+from benchmarks.devices import P256, SIGN, Device, KeyType
 from benchmarks.load import Load
 from benchmarks.report import Figure
 from simulator import settings
@@ -100,6 +100,7 @@ async def measure(requests: int) -> list[Figure]:
         async with starting.serving(Path(folder) / "state") as started:
             provider, port = started.appliance.stand_ins.identity_provider, started.appliance.host.port
             names = (f"soak-{number}" for number in range(_CONNECTIONS))
+            tokens: list[tuple[KeyType, str]]
             tokens = [(P256, provider.issue_token(name, settings.CLIENT_ID, algorithm="ES256")) for name in names]
             users = await loop.run_in_executor(pool, devices.log_in, port, tokens)
             windows = await Soak(pool, port, started.enclave_pid).run(users, requests)
