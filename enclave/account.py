@@ -5,6 +5,7 @@ that no identity can have two wallets, and several identities can have one (ADR 
 every login of a deleted account, leaves its slot closed.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -17,6 +18,13 @@ from protocol import errors
 from protocol.services import RecordKey
 
 _DELETED: Final = "deleted"
+_SHARED: Final = "client:"
+"""Begins what stands for a scope in accounts that several tenants share; scopes begin with `@`."""
+
+
+def shared_scope(issuer: str, audience: str) -> str:
+    """What stands for the scope of users of a client that tenants share on purpose (ADR 56)."""
+    return _SHARED + hashlib.sha256(f"{issuer}\n{audience}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,8 @@ class Freeze:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An opened account record. `address` is the wallet's, lower case; `devices` are `keyType:address` texts.
+    """An opened account record. `address` is the wallet's, lower case; `devices` are `keyType:address` texts, with a
+    scope before them where tenants share the account (`device_name`).
 
     `founder` is the identity at whose first login the wallet was made: its shares are bound to it for good, whether it
     is still among `logins` or not.
@@ -57,6 +66,20 @@ class Account:
     def subject(self, identity: Identity) -> bytes:
         """The subject of session attestations of `identity` in this account: a salted hash, 32 bytes."""
         return identity_hash(self.salt, self.scope, identity.text)
+
+    @property
+    def shared(self) -> bool:
+        """Whether it belongs to no one tenant, but to all that share a provider's client."""
+        return self.scope.startswith(_SHARED)
+
+    def device_name(self, scope: str, device: str) -> str:
+        """Under what name a device of a scope is in the list."""
+        return device if scope == self.scope else f"{scope}|{device}"
+
+    def device_place(self, name: str) -> tuple[str, str]:
+        """Scope and key of a device in the list."""
+        scope, _, device = name.rpartition("|")
+        return scope or self.scope, device
 
     def login(self, subject: bytes) -> Identity | None:
         """The login that `subject` stands for, or None when it does not lead to this account (any more)."""

@@ -40,7 +40,11 @@ class AccountChanges:
             raise Refusal(errors.LOGIN_NOT_FRESH)
 
     async def link(self, account: Account, identity: Identity) -> Account:
-        """Let `identity`, which was proven in this very call, lead to `account`. LOGIN_TAKEN, USAGE_LIMIT_EXCEEDED."""
+        """Let `identity`, which was proven in this very call, lead to `account`. LOGIN_TAKEN, USAGE_LIMIT_EXCEEDED, or
+        INVALID_REQUEST where tenants share the account: it has the one login that they share.
+        """
+        if account.shared:
+            raise Refusal(errors.INVALID_REQUEST, "a shared account has one login")
 
         def linked(current: Account) -> Account:
             current.require_active(self._clock.now_s())
@@ -77,7 +81,7 @@ class AccountChanges:
 
         changed = await self._closing(account, (login,), unlinked)
         for device in changed.devices:
-            await self._devices.end_login(account.scope, device, account.key.id, account.subject(login))
+            await self._devices.end_login(*account.device_place(device), account.key.id, account.subject(login))
         await self._notices.tell(account, Notice.UNLINKED)
         return changed
 
@@ -89,7 +93,7 @@ class AccountChanges:
             return current if kept == current.devices else replace(current, devices=kept)
 
         async def evict(device: str) -> None:
-            await self._devices.end_login(account.scope, device, account.key.id)
+            await self._devices.end_login(*account.device_place(device), account.key.id)
 
         return await self._accounts.change(account.key, removed, evict=evict)
 
@@ -131,7 +135,7 @@ class AccountChanges:
         except Conflict:
             raise Refusal(errors.BUSY) from None
         for device in account.devices:
-            await self._devices.end_login(account.scope, device, account.key.id)
+            await self._devices.end_login(*account.device_place(device), account.key.id)
         await self._notices.tell(account, Notice.DELETED)
 
     async def _closing(self, account: Account, logins: Collection[Identity], alter: Alter) -> Account:

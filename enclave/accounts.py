@@ -183,7 +183,9 @@ class Accounts:
         current = await self.load(account.key)
         if current is not None and not self._shards.is_current(current.shards):
             current = await self._fetch(account.key)  # another enclave may have renewed it
-        if current is None or session.scope != current.scope or current.login(session.identity_hash) is None:
+        if current is None or current.login(session.identity_hash) is None:
+            raise Refusal(errors.SESSION_MISMATCH)
+        if session.scope != current.scope and not current.shared:
             raise Refusal(errors.SESSION_MISMATCH)
         current.require_active(self._records.now_s())
         return current

@@ -84,6 +84,8 @@ class OidcClient(Measured, frozen=True, kw_only=True):
     """Further hosts on which the issuer's `jwks_uri` may lie."""
     authorized_parties: tuple[Text, ...] = ()
     """Further client ids accepted as `azp`: a phone's native client that asks for tokens of this audience."""
+    shared_users: bool = False
+    """Whether users of embedded wallets are the same, with one address, in every tenant that says so of this client."""
     require_nonce: bool = False
     """Whether a token must carry `enclave.login.id_token.login_nonce` of the auth key that logs in (OI-05)."""
     redirect_uris: Annotated[tuple[Text, ...], msgspec.Meta(max_length=16)] = ()

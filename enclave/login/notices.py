@@ -69,12 +69,14 @@ class Notices:
 
     async def require_told(self, account: Account, notice: Notice) -> None:
         """`Refusal` INTERNAL_ERROR or USAGE_LIMIT_EXCEEDED unless an address of the account was told, if it has any."""
+        mailboxes = [login.subject for login in account.logins if login.kind == "Email"]
+        if not mailboxes:
+            return
         scope = await self._tenants.scope(account.scope)
         if scope is None:
             raise Refusal(errors.INTERNAL_ERROR)
-        mailboxes = [login.subject for login in account.logins if login.kind == "Email"]
         told = [await self._told(scope, mailbox, account, notice) for mailbox in mailboxes]
-        if told and not any(told):
+        if not any(told):
             raise Refusal(errors.INTERNAL_ERROR, "the mail could not be sent")
 
     async def _told(self, scope: Scope, mailbox: str, account: Account, notice: Notice) -> bool:

@@ -6,7 +6,7 @@ from enclave.identity import Identity
 from enclave.invitations.invitation import Invitation, Invitations
 from enclave.login.proofs import ProvenLogin
 from enclave.waas.caller import Caller
-from enclave.waas.users import User, Users
+from enclave.waas.users import User, Users, home_of
 from protocol import errors
 
 
@@ -25,7 +25,7 @@ class SignUp:
         """
         if self._invitations is None or caller.tenant.invitations is None:
             return await self._users.open(caller, proven)
-        known = await self._accounts.slot(caller.scope.scope, proven.identity) is not None
+        known = await self._accounts.slot(home_of(caller, proven), proven.identity) is not None
         invited = await self._invited(self._invitations, caller, proven.identity, known=known)
         if caller.tenant.invitations.required and not known and invited is None:
             raise Refusal(errors.INVITATION_REQUIRED)

@@ -6,16 +6,17 @@ that, never looked up.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
-from enclave.account import Account
+from enclave.account import Account, shared_scope
 from enclave.account_changes import AccountChanges
 from enclave.accounts import Accounts
 from enclave.clock import TrustedClock
+from enclave.config import Scope
 from enclave.devices import Device, Devices, Login
 from enclave.errors import Refusal
 from enclave.identity import Identity
+from enclave.login.issuers import find_client, normalize_issuer
 from enclave.login.proofs import ProvenLogin
 from enclave.rpc.wallet_call import wallet_rules
 from enclave.sequence.new_wallet import NewSigners, new_plan
@@ -66,7 +67,7 @@ class Users:
     async def open(self, caller: Caller, proven: ProvenLogin) -> User:
         """The user of a login, made at the first one, with a session for the caller's key."""
         scope, identity = caller.scope, proven.identity
-        account = await self._accounts.find_or_create(scope.scope, identity)
+        account = await self._accounts.find_or_create(home_of(caller, proven), identity)
         await self._wallet_of(caller, account)
         now_s, whose = self._clock.now_s(), account.subject(identity)
         ends_s = now_s + caller.tenant.session_s
@@ -76,8 +77,11 @@ class Users:
         )
         subject = Subject(whose, scope.scope, caller.key, caller.public_key)
         session = self._sessions.issue(subject, caller.origin, login, caller.tenant.session_s)
-        end_login = partial(self._devices.end_login, scope.scope, account_id=account.key.id)
-        await self._accounts.add_device(account, str(caller.key), end_login)
+
+        async def evict(name: str) -> None:
+            await self._devices.end_login(*account.device_place(name), account.key.id)
+
+        await self._accounts.add_device(account, account.device_name(scope.scope, str(caller.key)), evict)
         await self._devices.enrol(scope.scope, caller.key, login, (session,))
         return await self.require(caller)
 
@@ -90,6 +94,8 @@ class Users:
         if account is None or account.address != login.address:
             raise Refusal(errors.SIGNER_NOT_FOUND)
         identity = account.require_login(session.identity_hash)
+        if account.scope not in homes(caller.scope):  # the client is no longer shared
+            raise Refusal(errors.KEY_EXPIRED)
         return User(session, device, login, account, identity, await self._wallet_of(caller, account))
 
     async def end(self, caller: Caller, device: str) -> None:
@@ -124,8 +130,11 @@ class Users:
     async def sessions(self, caller: Caller, user: User) -> list[dict[str, Any]]:
         """The user's sessions that have not ended."""
         found = []
-        for name in user.account.devices:
-            device = await self._devices.load(caller.scope.scope, name)
+        for listed in user.account.devices:
+            scope, name = user.account.device_place(listed)
+            if scope != caller.scope.scope:  # of another tenant that shares the user
+                continue
+            device = await self._devices.load(scope, name)
             login = None if device is None else device.login
             if login is None or login.account_id != user.account.key.id or login.epoch != self._sessions.epoch:
                 continue
@@ -145,6 +154,20 @@ class Users:
             plan = new_plan(template, parse_address(account.address), NewSigners(None, None, None))
         created, _ = await self._wallets.create(account.key.id, plan)
         return created
+
+
+def homes(scope: Scope) -> frozenset[str]:
+    """Where accounts of a tenant's users lie: its own scope, and those of the clients that it shares."""
+    shared = (shared_scope(normalize_issuer(each.issuer), each.audience) for each in scope.oidc if each.shared_users)
+    return frozenset((scope.scope, *shared))
+
+
+def home_of(caller: Caller, proven: ProvenLogin) -> str:
+    """Where the account of a login lies."""
+    client = find_client(caller.scope.oidc, proven.identity.issuer, proven.audience) if proven.audience else None
+    if client is None or not client.shared_users:
+        return caller.scope.scope
+    return shared_scope(normalize_issuer(client.issuer), client.audience)
 
 
 def session_json(caller: Caller, user: User, login: Login, name: str, friendly_name: str = "") -> dict[str, Any]:
