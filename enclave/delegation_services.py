@@ -18,13 +18,15 @@ from enclave.wallets import Wallets
 if TYPE_CHECKING:
     from enclave.rpc.account_code import AccountCodeService
     from enclave.rpc.delegation import DelegationService
+    from enclave.rpc.delegation_list import GrantedService
 
 
 @dataclass(frozen=True, slots=True)
 class DelegationServices:
-    """The two services."""
+    """The three services."""
 
     delegation: DelegationService
+    granted: GrantedService
     code: AccountCodeService
 
 
@@ -32,8 +34,8 @@ _METHODS: Final[Mapping[str, Callable[[DelegationServices], SignedMethod]]] = {
     "/rpc/Delegation/Supported": lambda of: of.delegation.supported,
     "/rpc/Delegation/Request": lambda of: of.delegation.request,
     "/rpc/Delegation/Grant": lambda of: of.delegation.grant,
-    "/rpc/Delegation/List": lambda of: of.delegation.list,
-    "/rpc/Delegation/Revoke": lambda of: of.delegation.revoke,
+    "/rpc/Delegation/List": lambda of: of.granted.list,
+    "/rpc/Delegation/Revoke": lambda of: of.granted.revoke,
     "/rpc/Signer/SignAuthorization": lambda of: of.code.sign_authorization,
 }
 
@@ -49,19 +51,15 @@ def delegation_methods(
         from enclave.delegations.proposals import Proposer
         from enclave.rpc.account_code import AccountCodeService
         from enclave.rpc.delegation import DelegationService
+        from enclave.rpc.delegation_call import DelegationCalls
+        from enclave.rpc.delegation_list import GrantedService
 
-        clock, second = parts.clock, parts.second_opinion
+        clock, second, grants = parts.clock, parts.second_opinion, GrantRecords(records)
+        calls, proposer = DelegationCalls(authorizer, nonces, clock), Proposer(parts.ports.entropy.random)
+        outstanding = OutstandingAuthority(records, clock.now_s)
         return DelegationServices(
-            delegation=DelegationService(
-                authorizer,
-                wallets,
-                nonces,
-                clock,
-                second,
-                Proposer(parts.ports.entropy.random),
-                GrantRecords(records),
-                OutstandingAuthority(records, clock.now_s),
-            ),
+            delegation=DelegationService(calls, wallets, clock, second, proposer, grants, outstanding),
+            granted=GrantedService(calls, wallets, clock, second, grants),
             code=AccountCodeService(authorizer, wallets, changes, second),
         )
 

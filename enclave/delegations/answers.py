@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from enclave.config.delegations import DelegationChain, PinnedContract
+from enclave.config.delegations import DelegationChain, Delegations, PinnedContract
 from enclave.delegations.grants import Granted
 from enclave.delegations.limits import OFFER_S, RELEASE_AFTER_S
 from enclave.delegations.outstanding import Outstanding
-from enclave.delegations.policy import ChainPolicy, deployment_of
+from enclave.delegations.policy import deployment_of
 from enclave.delegations.proposals import Proposal
 from evm.address import checksum
 from evm.delegations.context import encode_context
@@ -54,18 +54,24 @@ def amounts_json(outstanding: Outstanding) -> dict[str, str]:
     return {"account": str(outstanding.account), "atMost": str(caps.account)}
 
 
-def granted_json(granted: Granted, policy: ChainPolicy) -> dict[str, Any]:
+def granted_json(granted: Granted) -> dict[str, Any]:
     """The signed delegation, in the kit's forms."""
-    signed, deployment = granted.signed, policy.rules.deployment
-    source = granted.source
+    signed, manager = granted.signed, granted.manager
     return grant_json(granted) | {
-        "digest": "0x" + signed.delegation.digest(deployment.manager, granted.chain_id).hex(),
+        "digest": "0x" + signed.delegation.digest(manager, granted.chain_id).hex(),
         "signature": "0x" + signed.signature.hex(),
         "delegation": signed_to_json(signed),
         "context": "0x" + encode_context([signed]).hex(),
-        "delegationManager": checksum(deployment.manager.address),
-        "permission": None if source is None else permission_response(source, signed, deployment),
+        "delegationManager": checksum(manager.address),
+        "permission": permission_json(granted),
     }
+
+
+def permission_json(granted: Granted) -> dict[str, Any] | None:
+    """The answer of ERC-7715; None for a delegation that answers no request."""
+    if granted.source is None:
+        return None
+    return permission_response(granted.source, granted.signed, granted.manager)
 
 
 def grant_json(granted: Granted) -> dict[str, Any]:
@@ -82,12 +88,16 @@ def grant_json(granted: Granted) -> dict[str, Any]:
     }
 
 
-def words_of(granted: Granted, chain: DelegationChain | None) -> list[str]:
-    """What was agreed to; nothing where the configuration does not know the chain or a condition any more."""
+def words_of(granted: Granted, delegations: Delegations | None) -> list[str]:
+    """What was agreed to; nothing where the configuration does not know the manager or a condition any more."""
+    chain = None if delegations is None else delegations.chain(granted.chain_id)
     if chain is None:
         return []
+    deployment = deployment_of(chain)
+    if deployment.manager != granted.manager:
+        return []
     try:
-        grant = read_grant(granted.signed.delegation, deployment_of(chain))
+        grant = read_grant(granted.signed.delegation, deployment)
     except DelegationError:
         return []
     return grant_words(grant, granted.chain_id, granted.exposure)

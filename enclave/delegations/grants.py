@@ -10,7 +10,9 @@ from typing import Any, Final
 from enclave.delegations.limits import MAX_GRANT_BYTES, MAX_GRANTS, RELEASE_AFTER_S
 from enclave.errors import Refusal
 from enclave.records import Change, Conflict, Record, Records
+from evm.address import ADDRESS_BYTES, Address
 from evm.delegations.context import SignedDelegation, encode_context, parse_context
+from evm.delegations.model import Manager
 from evm.errors import EvmError
 from protocol import canonical_json, errors, limits
 from protocol.errors import ProtocolError
@@ -22,9 +24,13 @@ _TRIES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """A delegation that was signed, or was about to be. `source` is the permission request as it was granted."""
+    """A delegation that was signed, or was about to be, for a manager. `source` is the permission request as granted.
+
+    The manager stays with it: a later configuration may name another.
+    """
 
     chain_id: int
+    manager: Manager
     signed: SignedDelegation
     source: Mapping[str, Any] | None
     expires_at_s: int
@@ -57,12 +63,13 @@ class Granted:
         source = b"" if self.source is None else canonical_json.canonicalize(self.source)
         context = encode_context([self.signed])
         times = [self.expires_at_s, self.granted_at_s, self.revoked_at_s]
-        return [self.chain_id, context, source, str(self.exposure), *times]
+        manager = [self.manager.address, self.manager.name, self.manager.version]
+        return [self.chain_id, manager, context, source, str(self.exposure), *times]
 
     @property
     def size(self) -> int:
         """Bytes of what grows: delegation and request. The signature is counted, whether it is there or not."""
-        _, context, source, *_ = self.body()
+        _, _, context, source, *_ = self.body()
         return len(context) + len(source) + (0 if self.signed.signature else 96)
 
 
@@ -143,9 +150,28 @@ def _read(record: Record) -> AccountGrants:
 
 def _read_grant(body: Any) -> Granted:
     match body:
-        case [int(chain), bytes(context), bytes(source), str(exposure), int(expires), int(granted), revoked]:
+        case [int(chain), manager, bytes(context), bytes(source), str(exposure), int(expires), int(granted), revoked]:
             if revoked is None or type(revoked) is int:
-                [signed] = parse_context("0x" + context.hex())
-                asked = canonical_json.parse(source, max_bytes=limits.MAX_BODY_BYTES) if source else None
-                return Granted(chain, signed, asked, expires, int(exposure), granted, revoked)
+                return Granted(
+                    chain_id=chain,
+                    manager=_read_manager(manager),
+                    signed=_read_signed(context),
+                    source=canonical_json.parse(source, max_bytes=limits.MAX_BODY_BYTES) if source else None,
+                    expires_at_s=expires,
+                    exposure=int(exposure),
+                    granted_at_s=granted,
+                    revoked_at_s=revoked,
+                )
     raise ValueError("grant")
+
+
+def _read_signed(context: bytes) -> SignedDelegation:
+    [signed] = parse_context("0x" + context.hex())
+    return signed
+
+
+def _read_manager(body: Any) -> Manager:
+    match body:
+        case [bytes(address), str(name), str(version)] if len(address) == ADDRESS_BYTES:
+            return Manager(Address(address), name, version)
+    raise ValueError("manager")

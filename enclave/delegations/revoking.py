@@ -3,7 +3,6 @@
 from typing import Any, Final
 
 from enclave.delegations.grants import Granted
-from enclave.delegations.policy import ChainPolicy
 from evm.address import checksum
 from evm.delegations.context import disable_call
 from evm.fields import members
@@ -12,18 +11,18 @@ from evm.transaction import Transaction, parse_transaction
 _FEES: Final = ("nonce", "gas", "maxFeePerGas", "maxPriorityFeePerGas")
 
 
-def disable_call_of(granted: Granted, policy: ChainPolicy) -> dict[str, Any]:
+def disable_call_of(granted: Granted) -> dict[str, Any]:
     """Recipient and data of the call; it counts only if the delegating account itself sends it."""
     return {
         "chainId": hex(granted.chain_id),
         "from": checksum(granted.signed.delegation.delegator),
-        "to": checksum(policy.rules.deployment.manager.address),
+        "to": checksum(granted.manager.address),
         "value": "0x0",
         "data": "0x" + disable_call(granted.signed.delegation).hex(),
     }
 
 
-def parse_disabling(fees: object, granted: Granted, policy: ChainPolicy) -> Transaction:
+def parse_disabling(fees: object, granted: Granted) -> Transaction:
     """The transaction of type 2, from its fee members alone; `EvmError` as for every transaction."""
     found = members(fees, required=_FEES, code="delegation-fees")
-    return parse_transaction({"type": "0x2", **disable_call_of(granted, policy), **found})
+    return parse_transaction({"type": "0x2", **disable_call_of(granted), **found})

@@ -11,7 +11,7 @@ from enclave.config import Scope
 from enclave.delegations.policy import policy_of
 from enclave.rpc import params
 from enclave.rpc.authorized import Authorizer
-from enclave.rpc.delegation import delegation_rules
+from enclave.rpc.delegation_call import delegation_rules
 from enclave.rpc.envelope import SignedCall
 from enclave.second_opinion import SecondOpinion
 from enclave.wallets import Wallets

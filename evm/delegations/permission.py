@@ -16,7 +16,7 @@ from evm.authorization import MAX_CHAIN_ID
 from evm.delegations.context import SignedDelegation, encode_context
 from evm.delegations.deployment import Deployment
 from evm.delegations.errors import DelegationError, require
-from evm.delegations.model import ROOT_AUTHORITY, Delegation
+from evm.delegations.model import ROOT_AUTHORITY, Delegation, Manager
 from evm.delegations.permission_kinds import PERMISSIONS, REVOCATION, enforcers_of, parse_time
 from evm.delegations.terms import (
     CalldataSlice,
@@ -91,17 +91,17 @@ class PermissionRequest:
 
     def response(self, signed: SignedDelegation, deployment: Deployment) -> dict[str, Any]:
         """The answer, once the delegation is signed."""
-        return permission_response(self.source, signed, deployment)
+        return permission_response(self.source, signed, deployment.manager)
 
 
-def permission_response(source: Mapping[str, Any], signed: SignedDelegation, deployment: Deployment) -> dict[str, Any]:
+def permission_response(source: Mapping[str, Any], signed: SignedDelegation, manager: Manager) -> dict[str, Any]:
     """The answer to a request, also long after: `source` is the request as it was granted."""
     return {
         **source,
         "from": checksum(signed.delegation.delegator),
         "context": "0x" + encode_context([signed]).hex(),
         "dependencies": [],
-        "delegationManager": checksum(deployment.manager.address),
+        "delegationManager": checksum(manager.address),
     }
 
 

@@ -19,7 +19,7 @@ from evm.delegations.deployment import METAMASK
 from evm.delegations.terms import Targets
 from evm.signature import parse_signature
 from protocol import errors
-from tests.appliance import World
+from tests.appliance import World, config
 from tests.evm_delegations.samples import COIN_TERMS, TOKEN_TERMS, delegation, swapped
 from tests.evm_delegations.test_delegations_permissions import DATA, EXPIRY, PAYS, with_data
 
@@ -35,6 +35,7 @@ from .delegation_support import (
     asked,
     cause_of,
     hex_of,
+    pinned,
     scopes,
     standing_world,
 )
@@ -289,15 +290,37 @@ async def test_frozen_account_grants_nothing(user: Delegator) -> None:
     assert (await user.ask("Revoke", hash=granted["hash"]))["state"] == "revoked"
 
 
-async def test_scope_without_delegations_grants_none(pki_folder: Any) -> None:
+@pytest.mark.parametrize("changes", [{"delegations": None}, {"rights": ["sign_message"]}], ids=str)
+async def test_configuration_that_grants_no_more_leaves_what_was_granted_to_be_listed_and_revoked(
+    world: World, user: Delegator, changes: dict[str, Any]
+) -> None:
+    granted = await user.granted()
     first, second = scopes()
-    for changes in ({"delegations": None}, {"rights": ["sign_message"]}):
-        world = World(pki_folder, scopes=[first | changes, second])
-        await world.boot()
-        user = await Delegator.logged_in(world)
-        for method in ("Supported", "Request", "Grant", "List", "Revoke"):
-            assert await cause_of(user.ask(method)) == "RightNotGranted"
-        await world.stop()
+    world.config = config(scopes=[first | changes, second])
+    await world.boot()
+    user = await Delegator.logged_in(world)
+    for method in ("Supported", "Request", "Grant"):
+        assert await cause_of(user.ask(method)) == "RightNotGranted"
+    assert (await user.ask("List"))["permissions"] == [granted["permission"]]
+    revoked = await user.ask("Revoke", hash=granted["hash"])
+    assert revoked["call"]["to"] == checksum(METAMASK.manager.address)
+
+
+async def test_grant_keeps_its_manager_when_the_configuration_names_another(world: World, user: Delegator) -> None:
+    granted, shown = await user.granted(), await user.ask("Request", permission=asked())
+
+    async def end(*_: Any) -> Any:
+        raise Refusal(errors.BUSY)
+
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr(Accounts, "open_wallet", end)
+        await cause_of(user.ask("Grant", hash=shown["hash"]))
+    world.config = config(scopes=scopes(manager=pinned(EXECUTOR)))
+    await world.boot()
+    user = await Delegator.logged_in(world)
+    assert (await user.ask("Revoke", hash=granted["hash"]))["call"]["to"] == checksum(METAMASK.manager.address)
+    assert await cause_of(user.ask("Grant", hash=shown["hash"])) == "delegation-manager"
+    assert [one["words"] for one in (await user.ask("List"))["delegations"]] == [[], []]
 
 
 async def test_supported_says_what_is_pinned_and_allowed(user: Delegator) -> None:
