@@ -11,7 +11,7 @@ import pytest
 
 from host_proxy.errors import StoreFault
 from protocol import cbor
-from protocol.services import RecordKey
+from protocol.services import SPENT_TABLE, RecordKey
 from simulator.browser import sign_in
 from tests.e2e.e2e_support import (
     CREATE,
@@ -159,7 +159,7 @@ def test_hidden_account_is_found_out_and_no_second_wallet_made(hostile: Hostile)
 
 def test_used_id_token_whose_record_is_hidden_stays_used(hostile: Hostile) -> None:
     token = sign_in(hostile.site.stand_ins.login_page_url, "hidden")
-    [key] = hostile.made_by("token", lambda: hostile.site.user().flows.id_token_login(token))
+    [key] = hostile.made_by(SPENT_TABLE, lambda: hostile.site.user().flows.id_token_login(token))
     hostile.store.hide(key)
     with refused() as refusal:
         hostile.site.user().flows.id_token_login(token)
