@@ -3,7 +3,7 @@
 The place where they are named, but for those of smart wallets. Loaded while the holders answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 
 from enclave.account_changes import AccountChanges
 from enclave.accounts import Accounts
@@ -31,7 +31,7 @@ from enclave.login.token_endpoint import TokenEndpoint
 from enclave.nonces import Nonces
 from enclave.parts import Parts
 from enclave.records import Records
-from enclave.rotation import Rotation, renewing_table
+from enclave.rotation import Renewing, Rotation, renewing_table
 from enclave.rpc.account import AccountService
 from enclave.rpc.admin import AdminService
 from enclave.rpc.admin_call import AdminCalls
@@ -42,7 +42,7 @@ from enclave.rpc.session import SessionService
 from enclave.rpc.signer import SignerService
 from enclave.sessions import Sessions
 from enclave.tenants.tenants import Tenants
-from enclave.waas_services import invitation_methods, issuing, waas_admin_methods, waas_methods
+from enclave.waas_services import former_users, invitation_methods, issuing, waas_admin_methods, waas_methods
 from enclave.wallet_services import wallet_methods
 from enclave.wallets import Wallets
 
@@ -69,7 +69,7 @@ async def instrument_methods(parts: Parts) -> Methods:
     changes = AccountChanges(accounts, devices, clock, config.limits, notices)
     account = AccountService(clock, authorizer, accounts, changes, proofs, nonces)
     signed: Mapping[str, SignedMethod] = {
-        **_admin_methods(parts, accounts, nonces, client_secrets),
+        **_admin_methods(parts, accounts, records, nonces, client_secrets),
         **delegation_methods(parts, authorizer, changes, records, nonces, wallets),
         **wallet_methods(parts, authorizer, accounts, records, nonces, wallets),
         "/rpc/IdentityInstrument/CommitVerifier": instrument.commit_verifier,
@@ -96,10 +96,24 @@ async def instrument_methods(parts: Parts) -> Methods:
     return Methods({**signed, **invitations.signed}, opened, issued.signer, issued.background)
 
 
+def _renewing(parts: Parts, accounts: Accounts, records: Records) -> Renewing:
+    """What a rotation walks over: all accounts, and each time the few keys that scopes have for users from before."""
+    table = renewing_table(parts.ports.store, "account", accounts.renew)
+
+    async def renewing(after: bytes, most: int) -> AsyncIterator[bytes]:
+        for scope in parts.config.scopes:
+            if scope.embedded is not None:
+                await former_users(parts, records).key(scope.scope).renew()
+        async for id_ in table(after, most):
+            yield id_
+
+    return renewing
+
+
 def _admin_methods(
-    parts: Parts, accounts: Accounts, nonces: Nonces, client_secrets: ClientSecrets
+    parts: Parts, accounts: Accounts, records: Records, nonces: Nonces, client_secrets: ClientSecrets
 ) -> Mapping[str, SignedMethod]:
-    renewing = renewing_table(parts.ports.store, "account", accounts.renew)
+    renewing = _renewing(parts, accounts, records)
     calls = AdminCalls(parts.config, parts.clock, nonces, parts.config.admins)
     rotation = RotationService(calls, Rotation(parts.deployment, parts.secrets, renewing, parts.clock.now_s))
     admin = AdminService(parts.config, calls, client_secrets)

@@ -23,9 +23,11 @@ from enclave.wallets import Wallets
 if TYPE_CHECKING:
     from enclave.invitations.invitation import Invitations
     from enclave.response_signing import ResponseSigner
+    from enclave.rpc.former_users import FormerUsersService
     from enclave.rpc.invitation import InvitationService
     from enclave.rpc.waas import WaasService
     from enclave.rpc.waas_admin import WaasAdminService
+    from enclave.waas.former_users import FormerUsers
     from enclave.waas.id_tokens import IdTokens
 
 
@@ -56,18 +58,43 @@ def waas_methods(
 
         config, clock = parts.config, parts.clock
         logins = IntentLogins(clock, proofs, config.limits.otp_s, parts.ports.entropy.random)
-        users = Users(clock, accounts, changes, devices, sessions, WalletRecords(records))
+        former = former_users(parts, records)
+        users = Users(clock, accounts, changes, devices, sessions, WalletRecords(records), former)
         sending = Sending(parts.ports.relay)
-        signing = IntentSigning(wallets, SecondSignature(parts.ports.guards), sending, clock)
+        signing = IntentSigning(wallets, SecondSignature(parts.ports.guards), sending, former, clock)
         sign_up = SignUp(users, accounts, issued.invitations)
         callers = Callers(tenants, clock)
         return WaasService(tenants, callers, logins, users, sign_up, signing, sending, issued.id_tokens)
 
     later = Later(load)
     return {
+        **former_users_methods(parts, records),
         "/rpc/WaasAuthenticator/RegisterSession": later.method(lambda waas: waas.register_session),
         "/rpc/WaasAuthenticator/SendIntent": later.method(lambda waas: waas.send_intent),
         "/rpc/WaasAuthenticator/ChainList": later.method(lambda waas: waas.chain_list),
+    }
+
+
+def former_users(parts: Parts, records: Records) -> FormerUsers:
+    """Users with wallets from before, and the enclave's keys for them."""
+    from enclave.waas.former_users import FormerUsers
+
+    shape = parts.config.threshold, len(parts.config.holders)
+    return FormerUsers(records, parts.shards, shape, parts.ports.entropy.random)
+
+
+def former_users_methods(parts: Parts, records: Records) -> Mapping[str, OpenMethod]:
+    """How they are brought along."""
+
+    def load() -> FormerUsersService:
+        from enclave.rpc.former_users import FormerUsersService
+
+        return FormerUsersService(parts.config, former_users(parts, records))
+
+    later = Later(load)
+    return {
+        "/rpc/FormerUsers/Signer": later.method(lambda former: former.signer),
+        "/rpc/FormerUsers/Show": later.method(lambda former: former.show),
     }
 
 

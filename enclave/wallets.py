@@ -38,11 +38,13 @@ class Wallets:
         right: Right,
         nonce: int,
         first: Callable[[], Awaitable[None]] | None = None,
+        by: Callable[[bytes], Awaitable[bytes]] | None = None,
     ) -> bytes:
         """`r || s || v` (65 bytes, low-S, v 27 or 28) over `digest`. RIGHT_NOT_GRANTED, PRECONDITION_FAILED,
         USAGE_LIMIT_EXCEEDED, SIGNER_NOT_FOUND, ACCOUNT_FROZEN, HOLDERS_UNAVAILABLE.
 
-        `first` makes durable what must be known before the signature exists; it runs once the nonce is durable.
+        `first` makes durable what must be known before the signature exists; it runs once the nonce is durable. `by`
+        signs in the place of the account's own key, under the same conditions: a key that signs for many accounts.
         """
         scope = await self._tenants.scope(session.scope)
         if scope is None or right not in scope.rights:
@@ -53,13 +55,22 @@ class Wallets:
         if first is not None:
             await self._nonces.consume(*spent)
             await first()
-            return await self._signature(session, account, digest)
+            return await self._signature(session, account, digest, by)
         async with self._nonces.spending(*spent):
-            signature = await self._signature(session, account, digest)
+            signature = await self._signature(session, account, digest, by)
         await self._accounts.require_openable(session, account)  # it may have been frozen meanwhile
         return signature
 
-    async def _signature(self, session: VerifiedSession, account: Account, digest: bytes) -> bytes:
+    async def _signature(
+        self,
+        session: VerifiedSession,
+        account: Account,
+        digest: bytes,
+        by: Callable[[bytes], Awaitable[bytes]] | None,
+    ) -> bytes:
+        if by is not None:
+            await self._accounts.require_openable(session, account)
+            return await by(digest)
         with await self._accounts.open_wallet(session, account) as key:
             compact, parity = curve.sign(key, digest, account.shards.public_key)
         return compact + bytes([27 + parity])

@@ -7,6 +7,7 @@ import msgspec
 
 from enclave.config.fields import Measured
 from enclave.config.invitations import Invitations, validate_invitations
+from enclave.config.parent import ParentWallet, validate_parent
 from enclave.config.wallet import WalletTemplate
 from enclave.errors import BootError
 from protocol import limits
@@ -39,6 +40,8 @@ class EmbeddedWallets(Measured, frozen=True, kw_only=True):
     """Whether a device's key alone makes a user."""
     session_s: Annotated[int, msgspec.Meta(ge=60, le=limits.MAX_SESSION_LIFETIME_S)] = 86_400
     invitations: Invitations | None = None
+    parent: ParentWallet | None = None
+    """The signer of wallets that users of this scope had before; new users have none of it."""
 
     def key_hashes(self) -> frozenset[str]:
         """The names of all access keys."""
@@ -61,3 +64,5 @@ def validate_embedded(
         raise BootError("config-embedded", scope)
     if embedded.invitations is not None:
         validate_invitations(embedded.invitations, origins, scope)
+    if embedded.parent is not None:
+        validate_parent(embedded.parent, scope)

@@ -28,6 +28,7 @@ from evm.intents.account_data import (
 from evm.intents.errors import IntentError
 from evm.intents.names import validate_wallet
 from evm.intents.wallet_data import (
+    AdoptChildWallet,
     FeeOptions,
     GetTransactionReceipt,
     SendTransaction,
@@ -108,7 +109,7 @@ class WaasService:
         """Code and data of the answer to an intent of a user's session."""
         session = caller.intent.session.text
         match caller.intent.data:
-            case SignMessage() | SignTypedData() | SessionAuthProof() | SendTransaction() as data:
+            case SignMessage() | SignTypedData() | SessionAuthProof() | SendTransaction() | AdoptChildWallet() as data:
                 return await self._signing.answer(caller, user, data)
             case GetTransactionReceipt(chain_id=chain_id, meta_hash=meta_hash):
                 return await self._sending.receipt(chain_id, meta_hash, caller.request)
@@ -128,6 +129,8 @@ class WaasService:
             case "listAccounts":
                 accounts = [account_json(login) for login in user.account.logins]
                 return "accountList", {"accounts": accounts, "currentAccountId": user.identity.text}
+            case "getAdopter":
+                return "adopter", {"adopterAddress": user.adopter}
         raise Refusal(errors.ENDPOINT_ERROR, "intent is not served")
 
     async def _account_change(

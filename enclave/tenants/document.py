@@ -75,6 +75,7 @@ def validate_document(document: TenantDocument, config: Config) -> None:
     _require(frozenset(tenant.rights) <= _RIGHTS, "tenant-rights")
     _require(not tenant.passkey_rp_id, "tenant-passkey")
     _require(not embedded.access_keys, "tenant-access-key")
+    _require(embedded.parent is None, "tenant-parent")
     measured = [scope.embedded for scope in config.scopes if scope.embedded]
     _require(
         config.scope(tenant.scope) is None and all(each.project_id != embedded.project_id for each in measured),

@@ -8,35 +8,11 @@ from typing import Any
 
 from enclave.errors import Refusal, RelayError
 from enclave.ports import Relay
-from enclave.sequence.wallet_records import SmartWallet
-from evm.wallet.context import GUEST_MODULE
-from evm.wallet.deploy import execute_call, first_transaction
-from evm.wallet.operation_hash import Operation
 from protocol import canonical_json, errors, limits
 from protocol.errors import ProtocolError
-from protocol.relaying import ChainCall, Relayed, RelayStatus
+from protocol.relaying import Relayed, RelayStatus
 
 _STATES = {None: "QUEUED", True: "SUCCEEDED", False: "FAILED"}
-
-
-def relayed(wallet: SmartWallet, operation: Operation, answer: dict[str, Any]) -> Relayed:
-    """The operation in all of its forms, from what `Prepared.signed` answered.
-
-    A chain may know the newest configuration, or still the first; in between nothing is settled by this service. A
-    wallet that is created has its first.
-    """
-    packed, newest = (bytes.fromhex(answer[name][2:]) for name in ("packed", "partial"))
-    from_first = bytes.fromhex(answer["chained"]["signature"][2:]) if "chained" in answer else newest
-    signatures = dict.fromkeys((newest, from_first))
-    calls = [execute_call(wallet.address, packed, signature) for signature in signatures]
-    create = first_transaction(wallet.plan.context, wallet.first, packed, from_first)
-    return Relayed(
-        operation.chain_id,
-        operation.digest,
-        wallet.address,
-        tuple(ChainCall(call.to, call.data) for call in calls),
-        ChainCall(GUEST_MODULE, create),
-    )
 
 
 class Sending:

@@ -1,4 +1,4 @@
-"""Users of embedded wallets: a session is a device's login, a user an account, the wallet one of the third generation.
+"""Users of embedded wallets: a session is a device's login, a user an account, whose wallet is new or from before.
 
 Everything is found from the session key that signed: which account, which wallet. What an intent names is compared with
 that, never looked up.
@@ -20,9 +20,13 @@ from enclave.login.issuers import find_client, normalize_issuer
 from enclave.login.proofs import ProvenLogin
 from enclave.rpc.wallet_call import wallet_rules
 from enclave.sequence.new_wallet import NewSigners, new_plan
-from enclave.sequence.wallet_records import SmartWallet, WalletRecords
+from enclave.sequence.wallet_records import WalletRecords
 from enclave.sessions import Sessions, Subject, VerifiedSession
 from enclave.waas.caller import Caller, session_id
+from enclave.waas.embedded_wallet import EmbeddedWallet
+from enclave.waas.former_users import FormerUsers
+from enclave.waas.wallet_v2 import ChildOfParent
+from enclave.waas.wallet_v3 import WalletOfPlan
 from evm.address import checksum, parse_address
 from protocol import errors
 from protocol.services import RecordKey
@@ -37,12 +41,18 @@ class User:
     login: Login
     account: Account
     identity: Identity
-    wallet: SmartWallet
+    wallet: EmbeddedWallet
 
     @property
     def address(self) -> str:
         """The wallet's address, with its checksum."""
         return checksum(self.wallet.address)
+
+    @property
+    def adopter(self) -> str:
+        """Who acts for the wallet beside its user, or nothing."""
+        adoption = self.wallet.adoption if isinstance(self.wallet, ChildOfParent) else None
+        return "" if adoption is None else checksum(adoption.adopter)
 
 
 class Users:
@@ -56,6 +66,7 @@ class Users:
         devices: Devices,
         sessions: Sessions,
         wallets: WalletRecords,
+        former: FormerUsers,
     ) -> None:
         self._clock = clock
         self._accounts = accounts
@@ -63,6 +74,7 @@ class Users:
         self._devices = devices
         self._sessions = sessions
         self._wallets = wallets
+        self._former = former
 
     async def open(self, caller: Caller, proven: ProvenLogin) -> User:
         """The user of a login, made at the first one, with a session for the caller's key."""
@@ -142,18 +154,21 @@ class Users:
                 found.append(session_json(caller, user, login, session_id(name)))
         return found
 
-    async def _wallet_of(self, caller: Caller, account: Account) -> SmartWallet:
-        """The account's wallet, made by the scope's template at the first login."""
+    async def _wallet_of(self, caller: Caller, account: Account) -> EmbeddedWallet:
+        """The account's wallet. At the first login it is the one that its user had before, or made by the template."""
+        scope = caller.scope
         wallet = await self._wallets.load(account.key.id)
         if wallet is not None:
-            return wallet
-        template = caller.scope.wallet
-        if template is None:
+            return WalletOfPlan(wallet)
+        former = await self._former.find(scope, account) or await self._former.take_over(scope, account)
+        if former is not None:
+            return former
+        if scope.wallet is None:
             raise Refusal(errors.RIGHT_NOT_GRANTED)
         with wallet_rules():
-            plan = new_plan(template, parse_address(account.address), NewSigners(None, None, None))
+            plan = new_plan(scope.wallet, parse_address(account.address), NewSigners(None, None, None))
         created, _ = await self._wallets.create(account.key.id, plan)
-        return created
+        return WalletOfPlan(created)
 
 
 def homes(scope: Scope) -> frozenset[str]:

@@ -43,13 +43,23 @@ class Bundle:
     @property
     def legacy_digest(self) -> bytes:
         """The digest for a wallet of the second generation, not yet bound to chain and wallet."""
-        return bundle_digest([_legacy(call) for call in self.calls], bundle_nonce(self.space, self.nonce))
+        return bundle_digest(self.legacy_calls, self.legacy_nonce)
+
+    @property
+    def legacy_calls(self) -> tuple[LegacyCall, ...]:
+        """The calls as a wallet of the second generation has them."""
+        return tuple(map(_legacy, self.calls))
+
+    @property
+    def legacy_nonce(self) -> int:
+        """Space and nonce in one number."""
+        return bundle_nonce(self.space, self.nonce)
 
     def as_json(self) -> dict[str, Any]:
         """The form in which the original's builder answers, and relayers take it."""
         return {
             "chainID": str(self.chain_id),
-            "nonce": hex(bundle_nonce(self.space, self.nonce)),
+            "nonce": hex(self.legacy_nonce),
             "transactions": [_call_as_json(call) for call in self.calls],
         }
 

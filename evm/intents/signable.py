@@ -35,7 +35,8 @@ class Signable:
     """What is signed for an intent. `digest` is for the key; `own_digest` is the name of a bundle in receipts.
 
     `payload` says what it does, in the third generation's words for both; a message that is a typed document comes with
-    it. `operation` is for those who assemble signatures of the third generation; None for the second.
+    it, calls with the bundle that they are. `operation` is what a wallet of the third generation signs; None for the
+    second.
     """
 
     wallet: Address
@@ -46,6 +47,7 @@ class Signable:
     payload: Payload
     operation: Operation | None = None
     document: TypedData | None = None
+    bundle: Bundle | None = None
 
 
 def signable(intent: Signing, wallet: UserWallet, session_id: str, issued_at_s: int) -> Signable:
@@ -100,8 +102,10 @@ def _bundle(bundle: Bundle, wallet: UserWallet) -> Signable:
         "words": [*(effects.words for effects in calls), f"On chain {bundle.chain_id}, all of it or nothing"],
     }
     if isinstance(wallet, WalletV3):
-        return _of_operation(bundle.operation, understood)
-    return _of_child(wallet, bundle.chain_id, bundle.legacy_digest, understood, bundle.operation.payload)
+        found = _of_operation(bundle.operation, understood)
+    else:
+        found = _of_child(wallet, bundle.chain_id, bundle.legacy_digest, understood, bundle.operation.payload)
+    return replace(found, bundle=bundle)
 
 
 def _message(chain_id: int, wallet: UserWallet, message: PersonalMessage) -> Signable:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Final, TypeAlias
 
 from evm.address import Address
-from evm.fields import members
+from evm.fields import hex_bytes, members, utf8
 from evm.intents.account_data import MAX_NONCE_BYTES, Wallet
 from evm.intents.errors import IntentError
 from evm.intents.fields import Member, contract_address, hex_data, listed, network, parse_members, text
@@ -49,6 +49,13 @@ def _transaction(value: object, _: str) -> IntentCall:
 
 def _adopter_proof(value: object, _: str) -> "AdopterProof":
     return parse_members(AdopterProof, value, "intent-adopter-proof")
+
+
+def _text_or_hex(value: object, code: str) -> bytes:
+    """Applications write the message as it is, or as the hex of its bytes."""
+    if isinstance(value, str) and value.startswith("0x"):
+        return hex_bytes(value, code, most=limits.MAX_MESSAGE_BYTES)
+    return utf8(value, code, most=limits.MAX_MESSAGE_BYTES)
 
 
 Network: TypeAlias = Annotated[int, Member("network", network)]
@@ -119,7 +126,7 @@ class GetTransactionReceipt:
 class AdopterProof:
     """The adopter's word that it wants to adopt."""
 
-    message: Annotated[bytes, Member("message", hex_data(limits.MAX_MESSAGE_BYTES))]
+    message: Annotated[bytes, Member("message", _text_or_hex)]
     signature: Annotated[bytes, Member("signature", hex_data(limits.MAX_MESSAGE_BYTES))]
 
 
