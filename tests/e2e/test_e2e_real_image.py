@@ -6,6 +6,7 @@
 import base64
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,12 +26,17 @@ from eif.kernel import build as kernel
 from eif.rootfs import base
 from eif.signature import parse_signer
 from eif.signing import sign_image
+from host_proxy.cli.wallet_guard import Cosigner, payload_of
+from host_proxy.client.guard import GuardClient
 from host_proxy.client.wallet_flows import WalletFlows
+from simulator import guard_settings, settings
 from simulator.emulated import ROOT_NAME, CountersigningTransport
 from simulator.enclaves import BuiltImage, Emulated, OnLine, Prepared
 from simulator.pki import NitroPki
+from simulator.places import GuardOptions
 from tests.e2e.e2e_support import Site, User
 from tests.eif.images import certificate
+from tests.simulator_guard.terminal import payment
 
 pytestmark = [
     pytest.mark.skipif(
@@ -59,16 +65,16 @@ class Signed(Emulated):
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The real image, in as much memory as the documentation asks for."""
+    """The real images of an instrument and its guard, each in as much memory as the documentation asks for."""
     options = MachineOptions(memory_mib=MEMORY_MIB, accelerator="tcg")
-    with Site(tmp_path_factory.mktemp("real"), enclaves=Signed(options=options)) as site:
+    with Site(tmp_path_factory.mktemp("real"), enclaves=Signed(options=options), guard=GuardOptions()) as site:
         yield site.serving()
 
 
-def user_of(site: Site) -> User:
+def user_of(site: Site, scope: str = settings.SCOPE) -> User:
     notary = site.stand_ins.notary
     assert notary is not None
-    return site.user(transport=CountersigningTransport(notary))
+    return site.user(scope, transport=CountersigningTransport(notary))
 
 
 def raw_document(site: Site, nonce: str) -> bytes:
@@ -91,6 +97,26 @@ def test_smart_wallet_is_made_and_signed_for(real: Site) -> None:
     created = wallet.create(device=None, recovery=None, passkey=None)
     signed = wallet.sign(1, "message", {"text": "hello"})
     assert (signed["wallet"], signed["complete"]) == (created["address"], True)
+
+
+def test_image_of_a_guard_signs_second(real: Site) -> None:
+    """Another measured configuration makes the same code a guard, with its own registers and holders."""
+    guard = real.appliance.guard
+    assert guard is not None
+    assert guard.image.pcrs[0] != real.appliance.image.pcrs[0]
+    user = user_of(real, settings.GUARDED_SCOPE)
+    _, session = user.ready()
+    wallet = WalletFlows(user.api, session.session)
+    made = wallet.create(device=None, recovery=None, passkey=None)
+    payload = payment(1)
+    with closing(guard.caller()) as caller:
+        assert caller.post("/rpc/Guard/Ping", {}).body == {"status": True}
+        client = GuardClient(caller)
+        client.register(made["configuration"], made["context"])
+        signed = wallet.sign(guard_settings.CHAIN, "payload", payload)
+        leaf = Cosigner(client, print).leaf(payload_of("payload", payload), guard_settings.CHAIN, signed)
+    assert signed["complete"] is False
+    assert wallet.sign(guard_settings.CHAIN, "payload", payload, [leaf])["complete"] is True
 
 
 def test_module_of_the_kernel_reports_the_registers_that_measure_computes(real: Site) -> None:
