@@ -6,7 +6,9 @@ import re
 import ssl
 from datetime import UTC, datetime
 
+import pytest
 import yaml  # type: ignore[import-untyped]
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from eif.policy.document import parse_policy
 from eif.policy.generate import key_policy
@@ -14,6 +16,9 @@ from eif.policy.holders import load_holders
 from eif.policy.images import Image
 from eif.policy.lint import lint
 from enclave.config import Config, parse_config
+from enclave.guard.checking import check_rules
+from enclave.guard.compiling import compile_rules
+from enclave.guard.document import parse_document
 from host_proxy.config import HostConfig, load_config
 from tests.deploy.deployment import FOLDER, SAMPLES, SYSTEMD
 
@@ -27,6 +32,20 @@ def host() -> HostConfig:
 
 def measured() -> Config:
     return parse_config((SAMPLES / "config.json").read_bytes())
+
+
+def measured_guard() -> Config:
+    return parse_config((SAMPLES / "guard.json").read_bytes())
+
+
+def test_guard_has_the_same_holders_with_keys_of_its_own_and_rules_without_an_error() -> None:
+    guard, instrument = measured_guard(), measured()
+    assert guard.guard is not None
+    assert guard.deployment != instrument.deployment
+    assert [holder.name for holder in guard.holders] == [holder.name for holder in instrument.holders]
+    assert not {holder.key_arn for holder in guard.holders} & {holder.key_arn for holder in instrument.holders}
+    findings = check_rules(compile_rules(parse_document(bytes(guard.guard.rules))))
+    assert [finding for finding in findings if finding.severity == "error"] == []
 
 
 def test_host_reaches_what_the_enclave_may_reach_and_nothing_else() -> None:
@@ -84,7 +103,18 @@ def test_nothing_in_the_samples_is_real_or_works_unedited() -> None:
     accounts = re.findall(r"\b[0-9]{12}\b", "".join(path.read_text() for path in SAMPLES.iterdir()))
     assert len(accounts) > 9
     assert all(EXAMPLE_ACCOUNT.fullmatch(account) for account in accounts)
-    config = measured()
+    guard = measured_guard().guard
+    assert guard is not None
+    for officer in guard.officers:  # no point of the curve: nobody has the key
+        with pytest.raises(ValueError, match="Invalid EC key"):
+            ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), bytes.fromhex(officer.address[2:]))
+    for config in (measured(), measured_guard()):
+        require_placeholders(config)
+    hosts = {destination.host for destination in host().destinations}
+    assert all(re.fullmatch(r".*\.example\.com|kms\.[a-z0-9-]+\.amazonaws\.com", name) for name in hosts)
+
+
+def require_placeholders(config: Config) -> None:
     assert all("REPLACE" in holder.key_arn for holder in config.holders)
     for bundle in (config.tls_roots.kms, config.tls_roots.identity_providers, config.tls_roots.mail):
         try:
@@ -92,5 +122,3 @@ def test_nothing_in_the_samples_is_real_or_works_unedited() -> None:
         except (ssl.SSLError, ValueError):
             continue
         raise AssertionError("a bundle of the sample can be loaded")
-    hosts = {destination.host for destination in host().destinations}
-    assert all(re.fullmatch(r".*\.example\.com|kms\.[a-z0-9-]+\.amazonaws\.com", name) for name in hosts)
