@@ -118,7 +118,7 @@ class Bench:
         )
         name = _NAMES[case.key_type]
         measured = outcome.per_s, outcome.p50_us, outcome.p99_us
-        return Row(_method(case), name, case.connections, *measured, host_us, enclave_us)
+        return Row(_method(case), name, case.connections, *measured, host_us, enclave_us, outcome.cpu_us)
 
     def _cpu_s(self) -> tuple[float, float]:
         return machine.cpu_s(os.getpid()), machine.cpu_s(self._started.enclave_pid)

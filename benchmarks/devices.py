@@ -150,7 +150,7 @@ def require_signature(device: Device, request: bytes, answer: bytes) -> None:
 def envelope(key: AuthKey, params: dict[str, Any]) -> bytes:
     """A signed request body."""
     signature = key.sign(canonical_json.canonicalize(params))
-    return json.dumps({"params": params, "authKey": key.wire, "signature": signature}).encode()
+    return json.dumps({"params": params, "authKey": key.wire, "signature": signature}, separators=(",", ":")).encode()
 
 
 def own_params(path: str, nonce: int) -> dict[str, Any]:

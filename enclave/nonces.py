@@ -19,6 +19,7 @@ from protocol.services import RecordKey
 _CACHED_NONCES: Final = 50_000
 _WINDOW_MS: Final = 60_000
 _TRIES: Final = 4
+_BUSY: Final = 4  # writes under way
 
 
 @dataclass(slots=True)
@@ -49,6 +50,7 @@ class Nonces:
         self._records = records
         self._uses_per_minute = uses_per_minute
         self._entries: OrderedDict[tuple[str, str], _Entry] = OrderedDict()  # by scope and auth key
+        self._saving = 0
 
     async def consume(self, scope: str, auth_key: str, nonce: int, now_ms: int) -> None:
         """Spend `nonce` durably. PRECONDITION_FAILED unless it is the highest so far, USAGE_LIMIT_EXCEEDED when the
@@ -63,10 +65,15 @@ class Nonces:
         """`consume` at whose end the nonce is durable, and which raises then if it is not; the body runs meanwhile.
 
         What the body makes must go nowhere before the end. It is not entered with a nonce that is refused (ADR 26).
+        While many others wait for the store there is no time to gain, and the body runs after the write.
         """
         entry = self._entry(scope, auth_key)
         async with entry.lock:
             write = await self._begin(entry, nonce, now_ms)
+            if self._saving >= _BUSY:
+                await self._save(entry, write, now_ms)
+                yield
+                return
             saving = asyncio.create_task(self._save(entry, write, now_ms))
             try:
                 for _ in range(2):  # turns of the loop until the write has left for the store
@@ -88,6 +95,13 @@ class Nonces:
         return spend
 
     async def _save(self, entry: _Entry, spend: _Spend, now_ms: int) -> None:
+        self._saving += 1
+        try:
+            await self._save_again(entry, spend, now_ms)
+        finally:
+            self._saving -= 1
+
+    async def _save_again(self, entry: _Entry, spend: _Spend, now_ms: int) -> None:
         for again in range(_TRIES):
             if again:
                 spend = await self._begin(entry, spend.nonce, now_ms)
