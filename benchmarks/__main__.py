@@ -1,6 +1,6 @@
 """`make bench`: the appliance through HTTP and its cryptography alone, in one run, each figure next to its target.
 
-    python -m benchmarks [--quick] [--json]
+    python -m benchmarks [--quick] [--json | --markdown]
 
 Everything is the shipped code at full strength: durable nonces, verified sessions, signatures checked before release.
 Only rates are raised, through host and measured configuration. Exit code 1 when a target is missed.
@@ -233,9 +233,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="half a minute, noisier, and fewer users")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--markdown", action="store_true", help="print the tables of docs/performance.md")
     arguments = parser.parse_args()
     report = uvloop.run(bench(QUICK if arguments.quick else Plan()))
-    print(report.as_json() if arguments.json else f"\n{report.as_text()}")
+    print(report.as_json() if arguments.json else f"\n{report.as_text(markdown=arguments.markdown)}")
     return 0 if report.holds else 1
 
 

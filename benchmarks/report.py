@@ -93,16 +93,20 @@ class Report:
             indent=1,
         )
 
-    def as_text(self) -> str:
-        """Tables and the notes."""
+    def as_text(self, *, markdown: bool = False) -> str:
+        """Tables and the notes, for a terminal or for docs/performance.md."""
+        table = _markdown if markdown else _table
         http = [_HTTP_HEAD, *map(_http_cells, self.rows)]
-        crypto = [("cryptography alone, one core", "µs")]
-        crypto += [(stage, _number(us)) for stage, us in self.crypto]
-        parts = [_table(http, left=2), _table(crypto, left=1)]
-        parts += [_judged(title, figures) for title, figures in (("figure", self.figures), *self.parts.items())]
-        return "\n\n".join([*parts, "\n".join(self.notes)])
+        crypto = [("cryptography alone, one core", "µs"), *((stage, _number(us)) for stage, us in self.crypto)]
+        found = [table(http, 2), table(crypto, 1)]
+        found += [table(_judged(title, part), 1, (2, 3, 4)) for title, part in self._titled()]
+        return "\n\n".join([*found, "\n".join(self.notes)])
+
+    def _titled(self) -> list[tuple[str, Sequence[Figure]]]:
+        return [("figure", self.figures), *self.parts.items()]
 
 
+Lines = Sequence[tuple[str, ...]]
 _HTTP_HEAD = (
     "through HTTP",
     "auth key",
@@ -124,18 +128,18 @@ def _number(value: float) -> str:
 
 
 def _http_cells(row: Row) -> tuple[str, ...]:
-    numbers = (row.connections, row.per_s, row.p50_us, row.p99_us, row.host_cpu_us, row.enclave_cpu_us)
-    numbers += (row.load_cpu_us,)
-    return (row.method, row.auth_key, *map(_number, numbers))
+    latencies, cpu = (row.p50_us, row.p99_us), (row.host_cpu_us, row.enclave_cpu_us, row.load_cpu_us)
+    return (row.method, row.auth_key, *map(_number, (row.connections, row.per_s, *latencies, *cpu)))
 
 
-def _judged(title: str, figures: Sequence[Figure]) -> str:
-    lines = [(title, "value", "unit", "target", "holds")]
-    lines += [(one.name, _number(one.value), one.unit, one.target, one.verdict) for one in figures]
-    return _table(lines, left=1, also_left=(2, 3, 4))
+def _judged(title: str, figures: Sequence[Figure]) -> Lines:
+    return [
+        (title, "value", "unit", "target", "holds"),
+        *((one.name, _number(one.value), one.unit, one.target, one.verdict) for one in figures),
+    ]
 
 
-def _table(lines: Sequence[tuple[str, ...]], *, left: int, also_left: Sequence[int] = ()) -> str:
+def _table(lines: Lines, left: int, also_left: Sequence[int] = ()) -> str:
     """Columns of equal width; the first `left` and those of `also_left` flush left."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
 
@@ -147,3 +151,10 @@ def _table(lines: Sequence[tuple[str, ...]], *, left: int, also_left: Sequence[i
 
     head, *rest = map(line, lines)
     return "\n".join([head, "-" * len(head), *rest])
+
+
+def _markdown(lines: Lines, left: int, also_left: Sequence[int] = ()) -> str:
+    """The same as `_table`, in Markdown."""
+    kinds = ["---" if index < left or index in also_left else "---:" for index in range(len(lines[0]))]
+    head, *rest = (f"| {' | '.join(cell.strip() for cell in cells)} |" for cells in lines)
+    return "\n".join([head, f"|{'|'.join(kinds)}|", *rest])
