@@ -17,6 +17,7 @@ from enclave.guard.factors.pins import Pins
 from enclave.guard.factors.recovery_codes import RecoveryCodes
 from enclave.guard.factors.step_up import StepUp
 from enclave.guard.factors.users import Users
+from enclave.guard.overview import Overview
 from enclave.guard.review_sessions import ReviewSessions
 from enclave.guard.reviews import Reviews
 from enclave.guard.rulebook import RuleBook
@@ -52,6 +53,7 @@ async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
     budgets = Budgets(records, clock.now_s, random)
     registered_only = guard.wallets == "registered"
     reviews = Reviews(records, key, config.deployment, clock.now_s, random)
+    overview = Overview(rule_book, budgets, log, clock.now_s)
     factors = None if guard.second_factors is None else _factor_parts(parts, guard.second_factors, records, wallets)
     cosigner = Cosigner(
         rule_book,
@@ -72,13 +74,14 @@ async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
         log,
         wallets,
         reviews,
+        overview,
         plain_tokens=factors is None or factors.plain,
         version=version,
         started_ms=clock.now_ms(),
         now_ms=clock.now_ms,
     )
     sessions = ReviewSessions(parts.secrets.record_secret, config.deployment, clock.now_s, random)
-    review = GuardReviewService(reviews, cosigner, rule_book, sessions)
+    review = GuardReviewService(reviews, cosigner, rule_book, sessions, overview)
     intents = GuardIntentsService(key, cosigner, wallets, clock)
     methods = {**service.methods(), **factor_methods(factors), **review.methods(), **intents.methods}
     return Methods(signed=_admin_methods(parts, records, key), open=methods)

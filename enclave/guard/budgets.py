@@ -49,10 +49,14 @@ class Budgets:
 
     async def spent(self, draws: Sequence[Draw]) -> dict[tuple[str, str], int]:
         """What counts now, by budget and subject; for a decision. `Refusal` where records cannot be read."""
-        rolling, now_s = _rolling(draws), self._now_s()
-        ledgers = await self._ledgers.load(self._keys(rolling))
-        found = zip(rolling, ledgers, strict=True)
+        now_s = self._now_s()
+        found = await self.ledgers(draws)
         return {(draw.budget.id, draw.subject): ledger.spent(now_s, _window(draw)) for draw, ledger in found}
+
+    async def ledgers(self, draws: Sequence[Draw]) -> list[tuple[Draw, Ledger]]:
+        """What has been drawn from each rolling budget by its subject. `Refusal` where records cannot be read."""
+        rolling = _rolling(draws)
+        return list(zip(rolling, await self._ledgers.load(self._keys(rolling)), strict=True))
 
     async def reserve(self, draws: Sequence[Draw], shown: frozenset[Outcome] = frozenset()) -> Reservation:
         """Take all of `draws`, or none: durable on return.

@@ -4,11 +4,22 @@ In memory and bounded, the newest kept; a restart forgets them. What a line hold
 """
 
 from collections import deque
+from dataclasses import dataclass, replace
 
 from enclave.guard.conditions import Circumstances
 from enclave.guard.decision_json import log_line
 from enclave.guard.judging import Decision
-from enclave.guard.limits import MAX_KEPT_DECISION_BYTES
+from enclave.guard.limits import MAX_KEPT_DECISION_BYTES, MAX_RECENT_DECISIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """A decision without what it was about. `about` has no time, so that those of one asker are alike."""
+
+    about: Circumstances
+    time_s: int
+    outcome: str
+    by: str
 
 
 class DecisionLog:
@@ -17,6 +28,7 @@ class DecisionLog:
     def __init__(self) -> None:
         self._lines: deque[str] = deque()
         self._bytes = 0
+        self._recent: deque[Recent] = deque(maxlen=MAX_RECENT_DECISIONS)
 
     def add(self, decision: Decision, about: Circumstances) -> None:
         """Keep a decision; the oldest ones make room for it."""
@@ -25,6 +37,12 @@ class DecisionLog:
         self._bytes += len(line)
         while self._bytes > MAX_KEPT_DECISION_BYTES:
             self._bytes -= len(self._lines.popleft())
+        asker = replace(about, now_s=0)
+        self._recent.appendleft(Recent(asker, about.now_s, decision.outcome.text, decision.deciding.by))
+
+    def recent(self) -> list[Recent]:
+        """The newest decisions, the newest first."""
+        return list(self._recent)
 
     def newest(self, most_bytes: int) -> list[str]:
         """The newest lines that fit into `most_bytes`, the oldest of them first."""

@@ -24,6 +24,7 @@ from protocol.approvals import statement
 ACTIVATE: Final = "activate guard rules"
 FREEZE: Final = "freeze guard"
 READ: Final = "read guard decisions"
+READ_OVERVIEW: Final = "read guard overview"
 
 
 @dataclass(frozen=True, slots=True)

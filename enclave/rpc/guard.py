@@ -14,8 +14,9 @@ from enclave.guard.cosigning import Cosigner
 from enclave.guard.decision_json import decision_to_json
 from enclave.guard.decision_log import DecisionLog
 from enclave.guard.limits import MAX_READ_DECISION_BYTES, MAX_READ_REVIEW_BYTES
+from enclave.guard.overview import Overview, parse_subject
 from enclave.guard.reviews import Reviews
-from enclave.guard.rulebook import READ, RuleBook
+from enclave.guard.rulebook import READ, READ_OVERVIEW, RuleBook
 from enclave.guard.sign_request import SignRequest, parse_sign_request
 from enclave.guard.signing_key import GuardKey
 from enclave.guard.wallet_book import WalletBook
@@ -50,6 +51,7 @@ class GuardService:
         log: DecisionLog,
         wallets: WalletBook,
         reviews: Reviews,
+        overview: Overview,
         *,
         plain_tokens: bool,
         version: str,
@@ -62,6 +64,7 @@ class GuardService:
         self._log = log
         self._wallets = wallets
         self._reviews = reviews
+        self._overview = overview
         self._plain_tokens = plain_tokens
         self._version = version
         self._started_ms = started_ms
@@ -84,6 +87,7 @@ class GuardService:
             "Activate": self.activate,
             "Freeze": self.freeze,
             "Decisions": self.decisions,
+            "Overview": self.overview,
         }
         return {
             **{SERVICE + name: method for name, method in published.items()},
@@ -162,6 +166,15 @@ class GuardService:
         await self._rule_book.require_officer(READ, _approval(_arguments(call).get("approval")))
         reviews = [made.as_json() for made in await self._reviews.decisions(MAX_READ_REVIEW_BYTES)]
         return {"lines": self._log.newest(MAX_READ_DECISION_BYTES), "reviews": reviews}
+
+    async def overview(self, call: Call) -> dict[str, Any]:
+        """GuardRules/Overview `{approval: {key, signature}, wallet?}` -> `{nowS, budgets, decisions}`, for an officer.
+
+        What is left of budgets and when it frees, of `wallet` or of those who have asked lately; the newest decisions.
+        """
+        arguments = _arguments(call)
+        await self._rule_book.require_officer(READ_OVERVIEW, _approval(arguments.get("approval")))
+        return await self._overview.tell(parse_subject(arguments.get("wallet", "")))
 
     async def register(self, call: Call) -> dict[str, Any]:
         """GuardWallets/Register `{configuration, context?, wallet?, updates?}` -> `{address, signers}`: who counts.

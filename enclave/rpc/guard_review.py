@@ -12,6 +12,7 @@ from enclave.errors import Refusal
 from enclave.guard.compiling import Rules
 from enclave.guard.cosigning import Cosigner
 from enclave.guard.held import ID_BYTES, VERDICTS, Held, State
+from enclave.guard.overview import Overview, parse_subject
 from enclave.guard.review_sessions import ReviewSessions
 from enclave.guard.reviewers import Panel
 from enclave.guard.reviews import Reviews
@@ -28,11 +29,14 @@ Method = Callable[[Call], Awaitable[dict[str, Any]]]
 class GuardReviewService:
     """The methods. `Refusal` NOT_FOUND `guard:review-nobody` while the rules in force name no reviewers."""
 
-    def __init__(self, reviews: Reviews, cosigner: Cosigner, rule_book: RuleBook, sessions: ReviewSessions) -> None:
+    def __init__(
+        self, reviews: Reviews, cosigner: Cosigner, rule_book: RuleBook, sessions: ReviewSessions, overview: Overview
+    ) -> None:
         self._reviews = reviews
         self._cosigner = cosigner
         self._rule_book = rule_book
         self._sessions = sessions
+        self._overview = overview
 
     def methods(self) -> Mapping[str, Method]:
         """Every method by path."""
@@ -42,6 +46,7 @@ class GuardReviewService:
             "Queue": self.queue,
             "Get": self.get,
             "Rules": self.rules,
+            "Overview": self.overview,
             "Decide": self.decide,
         }
         return {REVIEW_SERVICE + name: method for name, method in methods.items()}
@@ -95,6 +100,12 @@ class GuardReviewService:
         document, frozen = await self._rule_book.document()
         sha256 = hashlib.sha256(document).hexdigest()
         return {"version": rules.document.version, "sha256": sha256, "frozen": frozen, "words": rules_words(rules)}
+
+    async def overview(self, call: Call) -> dict[str, Any]:
+        """`{session, wallet}` -> `{nowS, budgets, decisions}` as officers get it; `wallet` empty: those seen lately."""
+        arguments = _arguments(call, "session", "wallet")
+        await self._panel_of(arguments)
+        return await self._overview.tell(parse_subject(arguments["wallet"]))
 
     async def decide(self, call: Call) -> dict[str, Any]:
         """`{id, decision, assertion}` -> `{state, line, signature}`; the assertion alone says who decides."""

@@ -148,6 +148,36 @@ async function refresh() {
   list("history", queue.reviews.filter((each) => !isWaiting(each)), queue);
   $("rules-version").textContent = `Version ${rules.version}${rules.frozen ? ", FROZEN" : ""}, SHA-256 ${rules.sha256}`;
   $("rules").replaceChildren(...rules.words.map((line) => element("p", line)));
+  await look();
+}
+
+/** What is left of budgets, and what was decided: of the named wallet, or of those who have asked lately. */
+async function look() {
+  const found = await call("Overview", { session, wallet: $("wallet").value.trim() });
+  $("budgets").replaceChildren(...found.budgets.map((each) => budget(each, found.nowS)));
+  $("decisions").replaceChildren(...found.decisions.map(decision));
+  $("decisions-empty").hidden = found.decisions.length > 0;
+}
+
+function budget(each, nowS) {
+  const made = element("div", "", "words");
+  const whose = each.per === "everyone" ? "all together" : `each ${each.per}`;
+  const span = each.windowS ? `in any ${age(each.windowS)}` : "in one request";
+  made.append(element("h3", `${each.id}: at most ${each.atMost} ${each.asset} ${span} for ${whose}`));
+  for (const share of each.shares) {
+    const frees = share.frees.map(({ timeS, amount }) => `${amount} in ${age(timeS - nowS)}`).join(", ");
+    const line = `${share.subject || "all together"}: ${share.left} left of ${each.atMost}`;
+    made.append(element("p", frees ? `${line}; comes back: ${frees}` : line));
+  }
+  if (each.windowS && each.shares.length === 0) made.append(element("p", "Nobody has asked lately.", "quiet"));
+  return made;
+}
+
+function decision({ timeS, wallet, session: asker, outcome, by }) {
+  const made = element("li");
+  made.append(element("p", `${time(timeS)}: ${outcome} by ${by}`));
+  made.append(element("p", asker ? `wallet ${wallet}, asked by ${asker}` : `wallet ${wallet}`, "quiet"));
+  return made;
 }
 
 const isWaiting = ({ state }) => state === "held" || state === "approved";
@@ -231,4 +261,5 @@ async function decide(id, statement, decision) {
 
 $("sign-in").addEventListener("click", () => during(signIn));
 $("enrol").addEventListener("click", () => during(enrol));
+$("look").addEventListener("click", () => during(look));
 $("refresh").addEventListener("click", () => during(refresh));

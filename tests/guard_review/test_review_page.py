@@ -11,7 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
+from evm.address import checksum
+from tests.enclave_guard.guard_rules import STRANGER
 from tests.enclave_login.browser import CHROMIUM, Page, browser_page
+from tests.evm_effects.made import WALLET
 from tests.guard_review.review_world import Reviewer, ReviewWorld, challenge, large, terms
 from tests.guard_review.serving import free_port, pcrs, serving
 from tests.guard_wire.guard_world import approval, recovered, said
@@ -100,6 +103,14 @@ async def test_a_person_becomes_a_reviewer_reads_and_approves(unmanned: ReviewWo
         assert "Signed in as ada" in await driver.text("#notice")
         assert "Verified: enclave i-" in await driver.text("#source")
         assert "Reviewers: 2 of ada, ben" in await driver.text("#rules")
+        left = await driver.text("#budgets")
+        assert "usd-day: at most 10000 usd in any 1 day for each wallet" in left
+        assert f"{checksum(WALLET)}: 9999.999995 left of 10000; comes back: 0.000005 in" in left
+        assert "review by budget:usd-day" in await driver.text("#decisions li")
+        await page.run(f"document.getElementById('wallet').value = '{checksum(STRANGER)}'")
+        await driver.click("#look")
+        assert f"{checksum(STRANGER)}: 10000 left of 10000" in await driver.text("#budgets")
+        assert "Nothing has been decided" in await driver.text("#decisions-empty")
         waiting = await driver.text("#queue")
         assert waiting.count('Transfer 3000 of "usd"') == 2
         assert "held by budget:usd-day" in waiting
