@@ -18,6 +18,7 @@ from host_proxy.cli.exit_codes import ExitCode, leave
 PROGRAM: Final = "chancery-guard"
 OFFLINE: Final = {
     "check": "Lint a rule document, or judge a request by it (a dry run). Offline.",
+    "lint": "Say what is wrong with a rule document, and run its examples. Offline.",
     "explain": "Say in words what rules mean, or what a request does. Offline.",
     "replay": "Judge recorded decisions anew: what flips. Offline.",
     "diff": "What two rule documents answer differently. Offline.",

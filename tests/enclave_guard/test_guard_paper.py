@@ -12,6 +12,7 @@ from enclave.guard.document import Rule, parse_document
 from enclave.guard.limits import MAX_BUDGETS, MAX_LIST_ADDRESSES, MAX_RULES
 from enclave.rpc.guard_factors import NAMES as OF_FACTORS
 from evm.effects import Kind, Reason
+from host_proxy.cli.guard import OFFLINE
 from protocol.guard_errors import GUARD_TABLE
 from tests.packaging.source import ROOT
 
@@ -46,8 +47,8 @@ def test_codes_that_are_named_exist() -> None:
 
 def test_commands_of_the_paper_are_commands() -> None:
     commands = set(re.findall(r"`chancery guard (\w+)", PAPER))
-    assert commands == {"check", "lint", "explain", "replay", "diff"}
-    for command in commands:
+    assert set(OFFLINE) <= commands
+    for command in OFFLINE:
         assert cli.run([command, "--help"]) == cli.ExitCode.ALLOWED
 
 
