@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from enclave.account_changes import AccountChanges
+from enclave.accounts import Accounts
 from enclave.dispatch import SignedMethod
 from enclave.later import Later
+from enclave.login.notices import Notices
 from enclave.nonces import Nonces
 from enclave.parts import Parts
 from enclave.records import Records
@@ -41,7 +43,14 @@ _METHODS: Final[Mapping[str, Callable[[DelegationServices], SignedMethod]]] = {
 
 
 def delegation_methods(
-    parts: Parts, authorizer: Authorizer, changes: AccountChanges, records: Records, nonces: Nonces, wallets: Wallets
+    parts: Parts,
+    authorizer: Authorizer,
+    accounts: Accounts,
+    changes: AccountChanges,
+    records: Records,
+    nonces: Nonces,
+    wallets: Wallets,
+    notices: Notices,
 ) -> Mapping[str, SignedMethod]:
     """The methods by path; their modules are not loaded yet."""
 
@@ -55,12 +64,13 @@ def delegation_methods(
         from enclave.rpc.delegation_list import GrantedService
 
         clock, second, grants = parts.clock, parts.second_opinion, GrantRecords(records)
-        calls, proposer = DelegationCalls(authorizer, nonces, clock), Proposer(parts.ports.entropy.random)
+        calls = DelegationCalls(authorizer, accounts, nonces, clock, notices)
+        proposer = Proposer(parts.ports.entropy.random)
         outstanding = OutstandingAuthority(records, clock.now_s)
         return DelegationServices(
             delegation=DelegationService(calls, wallets, clock, second, proposer, grants, outstanding),
             granted=GrantedService(calls, wallets, clock, second, grants),
-            code=AccountCodeService(authorizer, wallets, changes, second),
+            code=AccountCodeService(calls, wallets, changes, second),
         )
 
     later = Later(load)

@@ -70,7 +70,7 @@ async def instrument_methods(parts: Parts) -> Methods:
     account = AccountService(clock, authorizer, accounts, changes, proofs, nonces)
     signed: Mapping[str, SignedMethod] = {
         **_admin_methods(parts, accounts, records, nonces, client_secrets),
-        **delegation_methods(parts, authorizer, changes, records, nonces, wallets),
+        **delegation_methods(parts, authorizer, accounts, changes, records, nonces, wallets, notices),
         **wallet_methods(parts, authorizer, accounts, records, nonces, wallets),
         "/rpc/IdentityInstrument/CommitVerifier": instrument.commit_verifier,
         "/rpc/IdentityInstrument/CompleteAuth": instrument.complete_auth,

@@ -42,6 +42,8 @@ class Notice(Enum):
     FROZEN = "Your account was frozen: nothing is signed with it"
     THAWING = "Your account is about to be unfrozen"
     DELETED = "Your account was deleted"
+    GRANTED = "Payments from your account were granted"
+    CODE = "The code of your account was changed"
 
 
 class Notices:

@@ -9,50 +9,51 @@ from typing import Any, Final
 from enclave.account_changes import AccountChanges
 from enclave.config import Scope
 from enclave.delegations.policy import policy_of
+from enclave.login.notices import Notice
 from enclave.rpc import params
-from enclave.rpc.authorized import Authorizer
-from enclave.rpc.delegation_call import delegation_rules
+from enclave.rpc.delegation_call import DelegationCalls, delegation_rules
 from enclave.rpc.envelope import SignedCall
 from enclave.second_opinion import SecondOpinion
 from enclave.wallets import Wallets
-from evm.address import ZERO_ADDRESS, Address, parse_address
+from evm.address import ZERO_ADDRESS, Address
 from evm.authorization import MAX_NONCE, Authorization, parse_authorization
 from evm.delegations.rules import validate_code
 from evm.fields import quantity
 
-_MEMBERS: Final = frozenset({"session", "authorization", "accountNonce", "sendsItself"})
+_MEMBERS: Final = frozenset({"authorization", "accountNonce", "sendsItself"})
 
 
 class AccountCodeService:
     """The method."""
 
     def __init__(
-        self, authorizer: Authorizer, wallets: Wallets, changes: AccountChanges, second_opinion: SecondOpinion
+        self, calls: DelegationCalls, wallets: Wallets, changes: AccountChanges, second_opinion: SecondOpinion
     ) -> None:
-        self._authorizer = authorizer
+        self._calls = calls
         self._wallets = wallets
         self._changes = changes
         self._second_opinion = second_opinion
 
     async def sign_authorization(self, call: SignedCall) -> dict[str, Any]:
         """Result `{authorization, signature, digest, signer, understood}`; `authorization` as JSON-RPC takes it."""
-        caller = await self._authorizer.authorize(call, _MEMBERS)
-        session = self._authorizer.session(call, caller)
+        asked = await self._calls.authorize(call, _MEMBERS)
+        login = asked.caller.login
         second = await self._second_opinion.get()
         with delegation_rules():
             authorization = parse_authorization(call.params.get("authorization"))
-            self._validate(call.params, authorization, caller.scope, parse_address(caller.login.address))
+            self._validate(call.params, authorization, asked.caller.scope, asked.account)
             second.check_authorization(authorization)
         if authorization.delegate != ZERO_ADDRESS:
-            self._changes.require_fresh(caller.login)
+            self._changes.require_fresh(login)
         signature = await self._wallets.sign(
-            session, caller.login, authorization.digest, right="take_on_code", nonce=caller.nonce
+            asked.session, login, authorization.digest, right="take_on_code", nonce=asked.caller.nonce
         )
+        await self._calls.tell(asked, Notice.CODE)
         return {
             "authorization": _as_rpc(authorization, signature),
             "signature": "0x" + signature.hex(),
             "digest": "0x" + authorization.digest.hex(),
-            "signer": caller.login.address,
+            "signer": login.address,
             "understood": authorization.understood(),
         }
 

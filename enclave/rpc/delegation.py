@@ -16,6 +16,7 @@ from enclave.delegations.outstanding import OutstandingAuthority
 from enclave.delegations.policy import ChainPolicy, deployment_of, policy_of
 from enclave.delegations.proposals import MEMBERS, Proposer, verified
 from enclave.errors import Refusal
+from enclave.login.notices import Notice
 from enclave.rpc.delegation_call import DelegationCall, DelegationCalls, delegation_rules
 from enclave.rpc.envelope import SignedCall
 from enclave.second_opinion import SecondOpinion
@@ -95,6 +96,7 @@ class DelegationService:
             await self._calls.consume(asked)
         else:
             granted = await self._sign(asked, granted)
+            await self._calls.tell(asked, Notice.GRANTED)
         return granted_json(granted)
 
     async def _sign(self, asked: _Granting, granted: Granted) -> Granted:

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from enclave.accounts import Accounts
 from enclave.clock import TrustedClock
 from enclave.errors import Refusal
+from enclave.login.notices import Notice, Notices
 from enclave.nonces import Nonces
 from enclave.rpc.authorized import Authorized, Authorizer
 from enclave.rpc.envelope import SignedCall
@@ -15,6 +17,7 @@ from evm.address import Address, parse_address
 from evm.delegations.errors import DelegationError
 from evm.errors import EvmError
 from protocol import errors
+from protocol.services import RecordKey
 
 _SESSION: Final = frozenset({"session"})
 
@@ -38,12 +41,16 @@ class DelegationCall:
 
 
 class DelegationCalls:
-    """Authorizes calls and spends their nonces."""
+    """Authorizes calls, spends their nonces, and tells owners what was signed for their account."""
 
-    def __init__(self, authorizer: Authorizer, nonces: Nonces, clock: TrustedClock) -> None:
+    def __init__(
+        self, authorizer: Authorizer, accounts: Accounts, nonces: Nonces, clock: TrustedClock, notices: Notices
+    ) -> None:
         self._authorizer = authorizer
+        self._accounts = accounts
         self._nonces = nonces
         self._clock = clock
+        self._notices = notices
 
     async def authorize(self, call: SignedCall, members: frozenset[str]) -> DelegationCall:
         """The call, once its session is verified. `members` are the method's own."""
@@ -54,6 +61,12 @@ class DelegationCalls:
         """Spend the call's nonce, durably."""
         caller, now_ms = call.caller, self._clock.monotonic_ms()
         await self._nonces.consume(caller.scope.scope, caller.device.auth_key, caller.nonce, now_ms)
+
+    async def tell(self, call: DelegationCall, notice: Notice) -> None:
+        """Mail the owner, if that can be done soon: whoever has the session may be somebody else."""
+        account = await self._accounts.load(RecordKey("account", call.account_id))
+        if account is not None:
+            await self._notices.tell(account, notice)
 
 
 @contextmanager

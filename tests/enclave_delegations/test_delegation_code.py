@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from enclave.login.notices import Notice
 from evm.address import ZERO_ADDRESS, checksum
 from evm.authorization import Authorization, authorization_from_json
 from tests.appliance import World
@@ -20,6 +21,11 @@ async def test_pinned_code_is_taken_on_in_words_and_by_the_accounts_key(user: De
     [sentence] = answer["understood"]["words"]
     assert sentence.startswith(f"This account hands full control of itself to the code at {checksum(CODE)}")
     assert sentence.endswith("on chain 137 (authorization nonce 5)")
+
+
+async def test_owner_is_told_by_mail_of_other_code(world: World, user: Delegator) -> None:
+    await user.sign("SignAuthorization", **authorization())
+    assert world.mailer.sent[-1]["Subject"] == Notice.CODE.value
 
 
 async def test_account_that_sends_it_itself_signs_the_nonce_after(user: Delegator) -> None:

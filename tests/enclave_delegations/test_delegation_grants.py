@@ -13,6 +13,7 @@ from enclave.accounts import Accounts
 from enclave.delegations.grants import GrantRecords
 from enclave.delegations.limits import MAX_GRANT_BYTES, MAX_GRANTS, MAX_OFFERS, OFFER_S, RELEASE_AFTER_S
 from enclave.errors import Refusal
+from enclave.login.notices import Notice
 from evm.address import Address, checksum, parse_address
 from evm.delegations.context import disable_call, parse_context
 from evm.delegations.deployment import METAMASK
@@ -127,6 +128,17 @@ async def test_rules_are_judged_anew_when_it_is_granted(world: World, user: Dele
     shown = await user.ask("Request", permission=value)
     await world.pass_time(61)
     assert await cause_of(user.ask("Grant", hash=shown["hash"])) == "delegation-expired"
+
+
+async def test_owner_is_told_by_mail_once_for_each_grant(world: World, user: Delegator) -> None:
+    before = len(world.mailer.sent)
+    granted = await user.granted()
+    await user.ask("Grant", hash=granted["hash"])
+    [told] = world.mailer.sent[before:]
+    assert told["Subject"] == Notice.GRANTED.value
+    assert told["To"] == "user@example.com"
+    world.mailer.down = True
+    assert (await user.granted())["state"] == "signed"  # nobody is held up by a mail server
 
 
 async def test_lost_answer_is_given_again_and_costs_nothing_more(user: Delegator) -> None:

@@ -7,6 +7,7 @@ from tests.fuzz import (
     appliance_targets,
     attestation_targets,
     channel_targets,
+    delegation_targets,
     eif_targets,
     enclave_targets,
     guard_targets,
@@ -35,4 +36,5 @@ TARGETS: Final[dict[str, Target]] = {
     **wallet_targets.TARGETS,
     **wallet_request_targets.TARGETS,
     **guard_targets.TARGETS,
+    **delegation_targets.TARGETS,
 }
