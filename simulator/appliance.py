@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
@@ -48,6 +48,8 @@ class Options:
     rates: Rates = field(default_factory=Rates)
     on_line: Callable[[str], None] = lambda _: None
     on_mail: Callable[[EmailMessage], None] = lambda _: None
+    on_event: Callable[[Mapping[str, Any]], None] = lambda _: None
+    """What a tenant's server was told."""
     log: Log | None = None
     changes: dict[str, Any] = field(default_factory=dict)
     store: Callable[[Path], Store] = SqliteStore
@@ -129,7 +131,7 @@ async def running(state: Path, options: Options | None = None) -> AsyncIterator[
     chosen = options or Options()
     state.mkdir(parents=True, exist_ok=True, mode=0o700)  # noqa: ASYNC240  before anything runs
     seats = settings.HOLDERS if chosen.guard is None else (*settings.HOLDERS, *guard_settings.HOLDERS)
-    stand_ins = StandIns(state, chosen.on_mail, emulated=chosen.enclaves.emulated, seats=seats)
+    stand_ins = StandIns(state, chosen.on_mail, chosen.on_event, emulated=chosen.enclaves.emulated, seats=seats)
     write_root(state, stand_ins.root)
     # Unix socket paths are short; the folder of the checkout may not be.
     scratch = Path(tempfile.mkdtemp(prefix="chancery-"))
@@ -155,7 +157,9 @@ async def running(state: Path, options: Options | None = None) -> AsyncIterator[
                 relays=(relay,),
                 guards=guards,
             )
-            yield await stack.enter_async_context(_started(place, chosen, stand_ins, guard))
+            appliance = await stack.enter_async_context(_started(place, chosen, stand_ins, guard))
+            stand_ins.issuer_url = appliance.url
+            yield appliance
     finally:
         await stand_ins.close()
         shutil.rmtree(scratch, ignore_errors=True)

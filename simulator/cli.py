@@ -46,6 +46,25 @@ def id_token(
     typer.echo(sign_in(page, user))
 
 
+def join(
+    context: typer.Context, link: Annotated[str, typer.Argument(help="As `tenant invite` gave it.", show_default=False)]
+) -> None:
+    """Open the invitation of LINK and log in by mail, as its page would; the code appears where `run` runs."""
+    from simulator import settings
+    from simulator.invitations import Page
+
+    try:
+        url = json.loads((context.obj.state / run.RUNNING_FILE).read_text())["url"]
+    except (OSError, ValueError, KeyError):
+        leave(ExitCode.UNREACHABLE, "the simulator is not running; start it with `run`")
+    try:
+        page = Page(url, settings.ACCESS_KEY, settings.ORIGIN)
+        wallet = page.join(link, lambda email: str(typer.prompt(f"Code that was mailed to {email}")))
+    except (ValueError, KeyError) as error:
+        leave(ExitCode.FAILED, f"nobody has joined: {error}")
+    typer.echo(f"wallet {wallet}")
+
+
 def attest(context: typer.Context) -> None:
     """Run `nitro-attest` under the simulator's root: `attest verify http://127.0.0.1:8080/status`, `attest --help`."""
     from attestation.cli import run as nitro_attest
@@ -74,6 +93,7 @@ def build() -> typer.Typer:
     app.command("attest", context_settings=passed_on)(attest)
     run.register(app)
     reviews.register(app)
+    app.command("join")(join)
     demo.register(app)
     boot.register(app)
     return app

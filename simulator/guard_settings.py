@@ -73,6 +73,7 @@ def measured_config(
         "deployment": DEPLOYMENT,
         "scopes": [],
         "issuer": None,
+        "tenancy": None,
         "guard": {
             "officers": officers,
             "quorum": QUORUM,

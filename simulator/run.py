@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.message import EmailMessage
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -64,6 +64,10 @@ async def _run(state: Path, listen: tuple[str, str], *, keep_policy: bool, log: 
         body = message.get_body(("plain",))
         say("mail", f"\n── mail to {message['To']} ──\n{body.get_content() if body else ''}──")
 
+    def on_event(claims: Mapping[str, Any]) -> None:
+        for said in claims["events"].values():
+            say("webhook", f"\n── the tenant's server was told ──\n{json.dumps(said, indent=1)}\n──")
+
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -73,6 +77,7 @@ async def _run(state: Path, listen: tuple[str, str], *, keep_policy: bool, log: 
         listen=listen[0],
         pin=not keep_policy,
         on_mail=on_mail,
+        on_event=on_event,
         log=Log(stream),
         on_line=lambda line: say("enclave", line),
         guard=GuardOptions(listen=listen[1]),
@@ -136,6 +141,7 @@ In another terminal (the same programs as in production, with the simulator's tr
 Scopes: {settings.SCOPE} takes what published clients send; {settings.STRICT_SCOPE} mails long codes and signs
 no digests; {settings.SEALED_SCOPE} takes logins sealed only. Passkeys are for the site localhost.
 Embedded wallets: @0xsequence/waas with rpcServer {appliance.url}, access key {settings.ACCESS_KEY}.
+Tenants, invitations (`tenant invite`, `join`) and ID tokens: docs/embedded-wallets.md
 A chain of its own (id 31337), where transactions are mined at once: JSON-RPC at {appliance.node_url}
 OpenID applications at {settings.ISSUER}, with redirect URI {settings.REDIRECT_URI}:
   {settings.CLIENT_ID} (public, PKCE), {settings.WEB_CLIENT_ID} (secret, PKCE),

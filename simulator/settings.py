@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from eif.policy.holders import Holder
+from simulator import tenancy
 from simulator.authorization import RegisteredClient, Team
 from simulator.delegations import delegations
 from simulator.kms.keys import KeyArn
@@ -92,6 +93,7 @@ def measured_config(
         "tls_roots": dict.fromkeys(("kms", "identity_providers", "mail"), roots_pem),
         "mail": {"host": MAIL_HOST, "port": MAIL_PORT},
         "issuer": {"url": ISSUER_URL},
+        "tenancy": tenancy.tenancy(),
     }
     return json.dumps(config | changes, indent=1).encode()
 
@@ -108,7 +110,8 @@ def scopes(guard: str | None = None) -> list[dict[str, Any]]:
         "oidc": oidc_clients(),
         "passkey_rp_id": "localhost",
     }
-    main = scope | {"email_code": "digits", "wallet": wallet_template(), "embedded": embedded_wallets()}
+    inviting = embedded_wallets() | {"invitations": tenancy.invitations(ORIGIN)}
+    main = scope | {"email_code": "digits", "wallet": wallet_template(), "embedded": inviting}
     main |= {"delegations": delegations()}
     account_rights = ["grant_delegation", "take_on_code"]
     found = [

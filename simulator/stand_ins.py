@@ -1,4 +1,4 @@
-"""Everything outside the appliance: share holders, identity provider, mail server, and the names that lead to them.
+"""Everything outside the appliance: share holders, identity provider, mail server, a tenant's server, and their names.
 
 One object for what outlives a boot of the enclave. The TLS authority and the PKI of the security module are two
 different roots, kept in the state folder so that wallets and bundles stay valid over a restart.
@@ -11,13 +11,15 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any, Final
 
+from joserfc.jwk import KeySet
+
 from attestation.roots import TrustRoot
 from eif.policy.generate import key_policy
 from eif.policy.images import Image
 from host_proxy.config import Destination
 from host_proxy.egress_policy import Endpoint
 from protocol.services import Credentials
-from simulator import settings
+from simulator import settings, tenancy
 from simulator.emulated import ROOT_NAME as EMULATOR_ROOT_NAME
 from simulator.emulated import EmulatorNotary
 from simulator.identity_provider import IdentityProvider
@@ -27,6 +29,7 @@ from simulator.mail import MailSink
 from simulator.pki import NitroPki
 from simulator.settings import HolderSeat
 from simulator.tls import TlsAuthority
+from simulator.webhook import Webhook, published_keys
 
 ROOT_NAME: Final = "Chancery simulator (not hardware)"
 ROOT_FILE: Final = "simulator-root.der"
@@ -59,6 +62,7 @@ class StandIns:
         self,
         state: Path,
         on_mail: Callable[[EmailMessage], None] | None = None,
+        on_event: Callable[[Mapping[str, Any]], None] | None = None,
         *,
         emulated: bool = False,
         seats: Sequence[HolderSeat] = settings.HOLDERS,
@@ -74,6 +78,10 @@ class StandIns:
         self._key_arns = self._keys()
         self.mail = MailSink(on_message=on_mail)
         self.identity_provider = IdentityProvider(settings.ISSUER, settings.registered_clients())
+        self.issuer_url = settings.ISSUER_URL
+        """Where the issuer's keys are found: at the appliance, once it listens."""
+        self.webhook = Webhook(settings.ISSUER_URL, "123", self._published_keys, on_event)
+        tenancy.write_keys(state)
         self.login_page_url = ""
         self._ports: dict[tuple[str, int], int] = {}
         self._servers: list[object] = []
@@ -118,11 +126,13 @@ class StandIns:
         # The same provider in the clear, for the browser of a person on this machine.
         page = await self.identity_provider.serve(_LOOPBACK, 0, None)
         mail = await self.mail.serve(_LOOPBACK, 0, self._context(settings.MAIL_HOST))
-        self._servers = [kms, provider, page, mail]
+        webhook = await self.webhook.serve(_LOOPBACK, 0, self._context(tenancy.WEBHOOK_HOST))
+        self._servers = [kms, provider, page, mail, webhook]
         self.login_page_url = f"http://{_LOOPBACK}:{page.port}"
         self._ports = {(host, _HTTPS): kms.port for host in self.kms.hosts()}
         self._ports[issuer_host, _HTTPS] = provider.port
         self._ports[settings.MAIL_HOST, settings.MAIL_PORT] = mail.port
+        self._ports[tenancy.WEBHOOK_HOST, _HTTPS] = webhook.port
 
     async def close(self) -> None:
         """Stop listening."""
@@ -142,6 +152,9 @@ class StandIns:
             seat = next(seat for seat in self._seats if seat.name == holder)
             self._credentials[holder] = self.kms.issue_credentials(seat.enclave_role)
         return self._credentials[holder]
+
+    async def _published_keys(self) -> KeySet:
+        return await published_keys(self.issuer_url)
 
     def _keys(self) -> Mapping[HolderSeat, str]:
         """One key for each holder, made at first use under a policy that opens for nobody."""

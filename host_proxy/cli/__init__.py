@@ -23,11 +23,12 @@ from host_proxy.cli import (
     session,
     sign,
     status,
+    tenant,
     verify,
     wallet,
 )
 
-USER_COMMANDS: Final = (status, login, session, account, sign, verify, wallet, delegation, guard, admin)
+USER_COMMANDS: Final = (status, login, session, account, sign, verify, wallet, delegation, guard, admin, tenant)
 COMMANDS: Final = (run, *USER_COMMANDS)
 _EPILOG: Final = "Exit codes: " + " · ".join(f"{code.value} {code.meaning}" for code in exit_codes.ExitCode)
 

@@ -16,6 +16,7 @@ from host_proxy.cli.exit_codes import ExitCode, leave
 
 if TYPE_CHECKING:
     from host_proxy.client.admin import Admin
+    from host_proxy.client.api import Api
     from host_proxy.client.device_key import DeviceKey
 
 _PAUSE_S: Final = 5.0
@@ -42,7 +43,7 @@ def key(
     name: Annotated[str, typer.Option("--name", help="What the enclave's log will call it.")] = "operations",
 ) -> None:
     """Print a key as the measured configuration lists it under `admins`; made if the file is not there."""
-    wire = _load(file).wire()
+    wire = load_key(file).wire()
     typer.echo(json.dumps({"name": name, "key_type": wire["keyType"], "address": wire["address"]}))
 
 
@@ -129,23 +130,32 @@ def _patiently(call: Callable[[], bool]) -> bool:
 
 @contextmanager
 def _admin(context: typer.Context, url: str, deployment: str, file: Path, policy: Path | None) -> Iterator[Admin]:
-    from attestation.client import SealedTransport, Service
     from host_proxy.client.admin import Admin
+
+    with opened_api(context, url, load_key(file), policy) as api:
+        yield Admin(api, deployment)
+
+
+@contextmanager
+def opened_api(context: typer.Context, url: str, key: DeviceKey, policy: Path | None) -> Iterator[Api]:
+    """Calls that `key` signs, sealed past the host; leaves with a sentence for whatever goes wrong."""
+    from attestation.client import SealedTransport, Service
     from host_proxy.client.api import Api
     from host_proxy.client.errors import ClientError
 
     roots, image = context.obj.trust_roots, user.image_policy(policy)
     sealed = SealedTransport(Service(url=url, image=image, roots=tuple(roots)))
-    api = Api(url, _load(file), scope="", origin="", roots=roots, image=image, transport=sealed)
+    api = Api(url, key, scope="", origin="", roots=roots, image=image, transport=sealed)
     try:
-        yield Admin(api, deployment)
+        yield api
     except ClientError as error:
         leave(ExitCode.UNREACHABLE if error.code == "unreachable" else ExitCode.FAILED, f"{error.code}: {error}")
     finally:
         api.close()
 
 
-def _load(file: Path) -> DeviceKey:
+def load_key(file: Path) -> DeviceKey:
+    """The key in `file`, made if it is not there; leaves with a sentence for one that cannot be used."""
     from host_proxy.client.device_key import DeviceKey
 
     try:
