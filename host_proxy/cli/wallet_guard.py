@@ -38,6 +38,8 @@ class Cosigner:
     guard: GuardClient
     tell: Callable[[list[str]], None]
     """Gets the guard's reasons for a refusal."""
+    ask: Callable[[str], str] | None = None
+    """Asks for a second factor, `TOTP` or `PIN`."""
 
     def leaf(self, payload: Payload, chain_id: int, signed: dict[str, Any]) -> dict[str, Any]:
         """The guard's signature in the hand-over form, over what `signed` (an answer of a signing method) is about.
@@ -50,7 +52,7 @@ class Cosigner:
 
         request = request_for(payload, chain_id, signed)
         try:
-            answer = self.guard.sign(request)
+            answer = self._answer(request)
         except ServiceRefusal as refusal:
             if str(refusal.error.get("cause", "")).startswith(_JUDGED):
                 self.tell(self.guard.judge(request)["words"])
@@ -63,6 +65,18 @@ class Cosigner:
         r, s = (f"0x{number:064x}" for number in (signature.r, signature.s))
         body = {"type": "hash", "r": r, "s": s, "yParity": signature.y_parity}
         return {"address": "0x" + signer.hex(), "signature": body}
+
+    def _answer(self, request: dict[str, Any]) -> str:
+        """The guard's, with a second factor if it asks for one."""
+        from host_proxy.client.errors import ServiceRefusal
+
+        try:
+            return self.guard.sign(request)
+        except ServiceRefusal as refusal:
+            factor = _factors().get(refusal.error.get("code"))
+            if factor is None or self.ask is None:
+                raise
+            return self.guard.sign(request, {"id": factor, "token": self.ask(factor)})
 
     def whole_update(self, flows: WalletFlows, update: dict[str, Any]) -> str:
         """The complete signature of an update to `update["imageHash"]`, which the login has signed for every chain."""
@@ -95,12 +109,25 @@ def cosigner(context: typer.Context, url: str | None, policy: Path | None) -> It
         yield None
         return
     with guard_at(context, url, policy) as guard:
-        yield Cosigner(guard, on_terminal)
+        yield Cosigner(guard, on_terminal, ask_at_terminal)
 
 
 def on_terminal(words: list[str]) -> None:
     """Print what a guard said, where errors are printed."""
     typer.echo(user.printable("\n".join(words)), err=True)
+
+
+def ask_at_terminal(factor: str) -> str:
+    """Ask a person; a PIN is not shown."""
+    what = "PIN" if factor == "PIN" else "Code of your authenticator app"
+    return str(typer.prompt(what, hide_input=factor == "PIN", err=True))
+
+
+def _factors() -> dict[int, str]:
+    """The published codes that ask for a second factor."""
+    from protocol.guard_errors import REQUIRES_PIN, REQUIRES_TOTP
+
+    return {REQUIRES_TOTP.code: "TOTP", REQUIRES_PIN.code: "PIN"}
 
 
 def request_for(payload: Payload, chain_id: int, signed: dict[str, Any]) -> dict[str, Any]:

@@ -128,9 +128,12 @@ class GuardClient:
         shown = {"configuration": configuration, "context": context}
         return self._ask("/rpc/GuardWallets/Register", shown | later)
 
-    def sign(self, request: Mapping[str, Any]) -> str:
-        """The guard's signature over the request's digest, 65 bytes as `0x` hex."""
-        return str(self._ask("/rpc/Guard/Sign", {"request": request})["sig"])
+    def sign(self, request: Mapping[str, Any], token: Mapping[str, str] | None = None) -> str:
+        """The guard's signature over the request's digest, 65 bytes as `0x` hex; `token` is `{id, token}`, a second
+        factor.
+        """
+        factor = {} if token is None else {"token": token}
+        return str(self._ask("/rpc/Guard/Sign", {"request": request, **factor})["sig"])
 
     def _ask(self, path: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         return self._caller.post(path, dict(arguments)).body

@@ -13,6 +13,9 @@ _PREFIXES: Final = (
     ("guard:review:", "It waits for reviewers as {0}. Ask again, in exactly the same words, once they have approved."),
 )
 _WHOLE: Final[Mapping[str, str]] = {
+    "guard:second-factor:wrong": "That code is not the right one.",
+    "guard:second-factor-wait": "Too many wrong codes. Wait before you try again.",
+    "guard:second-factor-locked": "Too many wrong codes: only a recovery code helps.",
     "guard:frozen": "The guard is frozen: it signs nothing until officers activate higher rules.",
     "guard:wallet": "The guard does not know this wallet. Show it with `wallet register`.",
     "guard:unsigned": "Nobody who counts for this wallet has signed. Has its configuration changed? `wallet register`.",
