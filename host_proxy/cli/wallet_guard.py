@@ -73,7 +73,7 @@ class Cosigner:
         try:
             return self.guard.sign(request)
         except ServiceRefusal as refusal:
-            factor = _factors().get(refusal.error.get("code"))
+            factor = _factors().get(int(refusal.error.get("code", 0)))
             if factor is None or self.ask is None:
                 raise
             return self.guard.sign(request, {"id": factor, "token": self.ask(factor)})
