@@ -29,7 +29,8 @@ class Deadlines(Generic[T]):
 
     async def run(self, work: Awaitable[T]) -> T:
         """What `work` gives; `TimeoutError` when it takes too long, and it is cancelled then. One loop only."""
-        loop, task = asyncio.get_running_loop(), cast("asyncio.Task[Any]", asyncio.current_task())
+        loop = asyncio.get_running_loop()
+        task = cast("asyncio.Task[Any]", asyncio.current_task(loop))
         wait = _Wait(task, task.cancelling(), loop.time() + self._seconds)
         self._waits[wait] = None
         if self._timer is None:

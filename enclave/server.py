@@ -110,7 +110,7 @@ class _Connection(asyncio.Protocol):
         try:
             response = await self._answer(request)
         finally:
-            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task(self._loop)))
         try:
             self._send(response)
         except ProtocolError:  # more than a frame holds; without an answer the host would wait for one
