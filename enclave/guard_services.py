@@ -82,7 +82,7 @@ async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
     )
     sessions = ReviewSessions(parts.secrets.record_secret, config.deployment, clock.now_s, random)
     review = GuardReviewService(reviews, cosigner, rule_book, sessions, overview)
-    intents = GuardIntentsService(key, cosigner, wallets, clock)
+    intents = GuardIntentsService(key, cosigner, wallets, clock, plain_tokens=factors is None or factors.plain)
     methods = {**service.methods(), **factor_methods(factors), **review.methods(), **intents.methods}
     return Methods(signed=_admin_methods(parts, records, key), open=methods)
 

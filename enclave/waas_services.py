@@ -61,7 +61,9 @@ def waas_methods(
         former = former_users(parts, records)
         users = Users(clock, accounts, changes, devices, sessions, WalletRecords(records), former)
         sending = Sending(parts.ports.relay)
-        signing = IntentSigning(wallets, SecondSignature(parts.ports.guards), sending, former, clock)
+        signing = IntentSigning(
+            wallets, SecondSignature(parts.ports.guards), sending, former, clock, parts.ports.entropy.random
+        )
         sign_up = SignUp(users, accounts, issued.invitations)
         callers = Callers(tenants, clock)
         return WaasService(tenants, callers, logins, users, sign_up, signing, sending, issued.id_tokens)

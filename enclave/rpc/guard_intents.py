@@ -14,6 +14,7 @@ from enclave.guard.sign_request import SignRequest
 from enclave.guard.signing_key import GuardKey
 from enclave.guard.wallet_book import WalletBook
 from enclave.rpc.envelope import Call, parse_object, require_json_post
+from enclave.rpc.factor_arguments import parse_auth_token, require_private
 from evm.errors import EvmError
 from evm.intents.shown_wallet import ShownWalletV3
 from protocol import guard_errors
@@ -25,7 +26,11 @@ _OWN: Final = ("guard-", "intent-", "bundle-")
 class GuardIntentsService:
     """The one method."""
 
-    def __init__(self, key: GuardKey, cosigner: Cosigner, wallets: WalletBook, clock: TrustedClock) -> None:
+    def __init__(
+        self, key: GuardKey, cosigner: Cosigner, wallets: WalletBook, clock: TrustedClock, *, plain_tokens: bool
+    ) -> None:
+        """`plain_tokens`: whether second factors are taken in the clear, which both hosts then read."""
+        self._plain_tokens = plain_tokens
         self._key = key
         self._cosigner = cosigner
         self._wallets = wallets
@@ -33,16 +38,19 @@ class GuardIntentsService:
         self.methods: Final = {GUARD_PATH: self.sign}
 
     async def sign(self, call: Call) -> dict[str, Any]:
-        """`{intent, wallet, signature}` -> `{sig}`: 65 bytes over what the intent makes the wallet sign."""
+        """`{intent, wallet, signature, token?}` -> `{sig}`: 65 bytes over what the intent makes the wallet sign."""
         require_json_post(call)
         arguments, guard = parse_object(call.body), await self._key.address()
+        token = parse_auth_token(arguments.pop("token", None))
+        if token is not None:
+            require_private(call, plain=self._plain_tokens)
         try:
             asked = parse_intent_request(arguments, self._clock.now_s())
             request = sign_request_of(asked, guard)
         except EvmError as error:
             raise _refusal(error.code) from None
         await self._register(asked, request)
-        return {"sig": "0x" + (await self._cosigner.sign(request)).hex()}
+        return {"sig": "0x" + (await self._cosigner.sign(request, token)).hex()}
 
     async def _register(self, asked: IntentRequest, request: SignRequest) -> None:
         """The wallet with what was shown of it: from now on those count for it who are in there, and nobody else."""

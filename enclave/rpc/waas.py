@@ -18,7 +18,9 @@ from enclave.waas.signing import IntentSigning
 from enclave.waas.users import User, Users, account_json, session_json
 from evm.intents.account_data import (
     CloseSession,
+    ConfirmIntent,
     FederateAccount,
+    GetConfirmationStatus,
     GetIdToken,
     GetSession,
     InitiateAuth,
@@ -111,6 +113,8 @@ class WaasService:
         match caller.intent.data:
             case SignMessage() | SignTypedData() | SessionAuthProof() | SendTransaction() | AdoptChildWallet() as data:
                 return await self._signing.answer(caller, user, data)
+            case ConfirmIntent() | GetConfirmationStatus() as data:
+                return await self._confirmation(caller, user, data)
             case GetTransactionReceipt(chain_id=chain_id, meta_hash=meta_hash):
                 return await self._sending.receipt(chain_id, meta_hash, caller.request)
             case FeeOptions():  # the tenant's relay pays
@@ -123,7 +127,20 @@ class WaasService:
             case GetSession():  # published clients read `session`, the published description names `sessionId`
                 facts = {"session": session, "sessionId": session, "wallet": user.address}
                 return "getSessionResponse", facts | {"validated": True}
+        return await self._about_user(caller, user)
+
+    async def _confirmation(
+        self, caller: Caller, user: User, data: ConfirmIntent | GetConfirmationStatus
+    ) -> tuple[str, Any]:
+        if isinstance(data, ConfirmIntent):
+            return await self._signing.confirm(caller, user, data)
+        return self._signing.confirmation_status(caller, data.confirmation_id)
+
+    async def _about_user(self, caller: Caller, user: User) -> tuple[str, Any]:
+        """Intents that hold nothing but whose they are."""
         match caller.intent.name:
+            case "validateSession" | "finishValidateSession":  # a session is one by its login, and needs no more
+                raise Refusal(errors.ENDPOINT_ERROR, "session is validated")
             case "listSessions":
                 return "sessionList", await self._users.sessions(caller, user)
             case "listAccounts":

@@ -5,11 +5,13 @@ the digest that was asked about; everything else is a refusal, and its words are
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 from enclave.errors import GuardError, Refusal
 from enclave.ports import Guards
 from enclave.waas.caller import Caller
+from enclave.waas.confirmations import ChallengeType, ConfirmationRequired
 from evm.address import Address
 from evm.errors import EvmError
 from evm.fields import hex_bytes
@@ -20,15 +22,9 @@ from protocol.errors import ProtocolError
 
 _CAUSE: Final = re.compile(r"guard:[A-Za-z0-9:._-]{1,200}\Z")
 _REVIEW: Final = re.compile(r"guard:review:([0-9a-f]{32})\Z")
+_FACTORS: Final[Mapping[object, ChallengeType]] = {6600: "TOTP", 6601: "PIN"}
+_WRONG: Final = "guard:second-factor:wrong"
 _OK: Final = 200
-
-
-class HeldForReview(Exception):
-    """People have to decide first. `id` is the review's."""
-
-    def __init__(self, id_: str) -> None:
-        super().__init__(id_)
-        self.id = id_
 
 
 class SecondSignature:
@@ -37,13 +33,22 @@ class SecondSignature:
     def __init__(self, guards: Guards) -> None:
         self._guards = guards
 
-    async def ask(self, guard: Address, caller: Caller, shown: ShownWallet, digest: bytes, own: bytes) -> bytes:
-        """The guard's signature (r, s, v; 65 bytes) over `digest`, beside the login's own.
+    async def ask(
+        self,
+        guard: Address,
+        caller: Caller,
+        shown: ShownWallet,
+        digest: bytes,
+        own: bytes,
+        factor: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """The guard's signature (r, s, v; 65 bytes) over `digest`, beside the login's own. `factor` is a user's code.
 
         ENDPOINT_ERROR with the guard's cause where its rules refuse, or with a `guard-` code of ours where there is no
-        answer that counts; `HeldForReview`.
+        answer that counts; `ConfirmationRequired`.
         """
-        request = {"intent": caller.envelope, "wallet": shown.as_json(), "signature": "0x" + own.hex()}
+        request: dict[str, Any] = {"intent": caller.envelope, "wallet": shown.as_json()}
+        request |= {"signature": "0x" + own.hex()} | ({"token": dict(factor)} if factor else {})
         try:
             body = canonical_json.canonicalize(request)
         except ProtocolError:
@@ -86,5 +91,7 @@ def _refusal(found: dict[str, Any]) -> Exception:
     cause = found.get("cause")
     if not isinstance(cause, str) or not _CAUSE.match(cause):
         return Refusal(errors.ENDPOINT_ERROR, "guard-refused")
-    held = _REVIEW.match(cause)
-    return HeldForReview(held[1]) if held else Refusal(errors.ENDPOINT_ERROR, cause)
+    factor, held = _FACTORS.get(found.get("code")), _REVIEW.match(cause)
+    if factor is not None:
+        return ConfirmationRequired(factor, wrong=cause == _WRONG)
+    return ConfirmationRequired("Review", review=held[1]) if held else Refusal(errors.ENDPOINT_ERROR, cause)

@@ -1,5 +1,6 @@
 """Rotation of holder keys: nothing is lost at any step, and what is retired opens nothing (KM-16, ADR 0037)."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from protocol.services import RecordKey
 from tests.appliance import SCOPE, World
 from tests.enclave_accounts.administration import Administrator
 from tests.enclave_accounts.people import ADA, Person, accounts_of, code_of, refused
+from tests.waas.embedded import scopes
 
 LATER_S = limits.GENERATION_QUARANTINE_S + 10
 
@@ -103,6 +105,28 @@ async def test_cleanup_retires_what_a_whole_pass_has_shown_to_be_unused(admin: A
         await person.log_in(f"user-{number}@example.com")
         await person.sign()
     assert world.enclave._generations.current.generation == 2
+
+
+async def test_keys_that_scopes_have_for_users_from_before_are_renewed_with_the_accounts(pki_folder: Path) -> None:
+    admin = Administrator()
+    world = admin.world(pki_folder, scopes=scopes())
+    await world.boot()
+
+    async def signer() -> str:
+        answer = await world.raw("/rpc/FormerUsers/Signer", json.dumps({"scope": SCOPE}).encode())
+        return str(json.loads(answer.body)["signer"])
+
+    before = await signer()
+    await admin.rotate("1")
+    await world.pass_time(LATER_S)
+    assert await admin.refresh("1")
+    assert await admin.cleanup() == 1
+    [id_] = [id_ for table, id_ in world.store.rows if table == "parent-key"]
+    [record] = await accounts_of(world)._records.load(RecordKey("parent-key", id_))
+    assert record.body[0] == 2, "the generation that it lies under"
+    await world.boot()
+    assert await signer() == before
+    await world.stop()
 
 
 async def test_half_a_pass_retires_nothing(admin: Administrator, world: World) -> None:

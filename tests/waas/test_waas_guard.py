@@ -11,6 +11,7 @@ from typing import Any
 import coincurve
 import pytest
 
+from enclave.waas import confirmations
 from evm.address import checksum
 from evm.intents.bundle import bundle_of
 from evm.intents.names import parse_intent_data
@@ -198,6 +199,104 @@ async def test_held_for_review_asks_for_a_confirmation(both: Guarded) -> None:
     assert answer["code"] == "confirmationRequired"
     assert (answer["data"]["confirmationId"], answer["data"]["challengeType"]) == ("ab" * 16, "Review")
     assert both.relay.sent == []
+    again = await app.of_wallet("confirmIntent", confirmationID="ab" * 16, challengeAnswer="-")
+    assert again["code"] == "confirmationRequired", "nobody has decided yet"
+    both.hosts.answer = lambda response: (response.status, response.body)
+    both.world.clock.advance_s(1)
+    both.guard.clock.advance_s(1)
+    done = await app.of_wallet("confirmIntent", confirmationID="ab" * 16, challengeAnswer="-")
+    assert done["code"] == "transactionReceipt"
+    assert len(both.relay.sent) == 1
+
+
+class Asking:
+    """A guard's host that answers as one does whose rules want a code, until the right one comes."""
+
+    def __init__(self, both: Guarded, code: int) -> None:
+        self._both = both
+        self._code = code
+        both.hosts.request = self.request
+        both.hosts.answer = self.answer
+        self.token: dict[str, str] | None = None
+
+    def request(self, value: dict[str, Any]) -> dict[str, Any]:
+        self.token = value.pop("token", None)
+        return value
+
+    def answer(self, response: Response) -> tuple[int, bytes]:
+        if self.token is None or self.token["token"] != "123456":
+            cause = "guard:second-factor:wrong" if self.token else "guard:second-factor:pay"
+            return 403, json.dumps({"code": self._code, "error": "Requires", "cause": cause}).encode()
+        return response.status, response.body
+
+
+@pytest.mark.parametrize(("code", "kind"), [(6600, "TOTP"), (6601, "PIN")])
+async def test_second_factor_that_the_guard_wants_confirms_the_intent_that_waits(
+    both: Guarded, code: int, kind: str
+) -> None:
+    app = await both.signed_in()
+    asking = Asking(both, code)
+    answer = await app.of_wallet("sendTransaction", **sending(payment()))
+    assert (answer["code"], answer["data"]["challengeType"]) == ("confirmationRequired", kind)
+    id_ = answer["data"]["confirmationId"]
+    status = await app.of_wallet("getConfirmationStatus", confirmationID=id_)
+    assert status == {
+        "code": "confirmationStatus",
+        "data": {"confirmationId": id_, "status": "pending", "challengeType": kind},
+    }
+    wrong = await app.of_wallet("confirmIntent", confirmationID=id_, challengeAnswer="000000")
+    assert (wrong["error"], wrong["code"]) == ("AnswerIncorrect", 7003)
+    assert both.relay.sent == []
+    done = await app.of_wallet("confirmIntent", confirmationID=id_, challengeAnswer="123456")
+    assert done["code"] == "transactionReceipt"
+    assert asking.token == {"id": kind, "token": "123456"}
+    assert len(both.relay.sent) == 1
+    status = await app.of_wallet("getConfirmationStatus", confirmationID=id_)
+    assert status["data"] == {"confirmationId": id_, "status": "none"}
+
+
+async def test_only_the_session_that_signed_an_intent_confirms_it_and_only_while_it_holds(both: Guarded) -> None:
+    app = await both.signed_in()
+    Asking(both, 6600)
+    answer = await app.of_wallet("sendTransaction", **sending(payment()))
+    id_ = answer["data"]["confirmationId"]
+    stranger = Application(both.world, K1Key(b"\x33" * 32))
+    await stranger.sign_in_as_guest()
+    refused = await stranger.of_wallet("confirmIntent", confirmationID=id_, challengeAnswer="123456")
+    assert (refused["error"], refused["code"]) == ("ChallengeExpired", 7004)
+    await both.world.pass_time(400)
+    late = await app.of_wallet("confirmIntent", confirmationID=id_, challengeAnswer="123456")
+    assert late["code"] == 7004
+    assert both.relay.sent == []
+
+
+async def test_number_of_intents_that_wait_is_bounded(both: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirmations, "MAX_WAITING", 2)
+    app = await both.signed_in()
+    Asking(both, 6600)
+    ids = []
+    for number in range(3):
+        answer = await app.of_wallet("sendTransaction", **sending(payment(), identifier=str(number)))
+        ids.append(answer["data"]["confirmationId"])
+    found = [await app.of_wallet("getConfirmationStatus", confirmationID=id_) for id_ in ids]
+    assert [each["data"]["status"] for each in found] == ["none", "pending", "pending"]
+
+
+async def test_session_needs_no_validation(both: Guarded) -> None:
+    app = await both.signed_in()
+    session = {"sessionId": app.key.id}
+    started = await app.of_wallet("validateSession", **session, deviceMetadata="a phone")
+    finished = await app.of_wallet("finishValidateSession", **session, salt="0x12", challenge="123456")
+    assert started["cause"] == finished["cause"] == "session is validated"
+
+
+async def test_code_of_a_user_is_taken_by_the_guard_itself(both: Guarded) -> None:
+    """Malformed ones are refused before anything else is looked at; of others the rules decide."""
+    app = await both.signed_in()
+    request = await asked_by_instrument(both, app)
+    for token in ({"id": "SMS", "token": "1"}, {"id": "TOTP"}, "123456", 5):
+        assert await refused(both, request | {"token": token}) == "guard:token"
+    assert (await both.guard.ask("Sign", request | {"token": {"id": "TOTP", "token": "123456"}}, "GuardIntents"))["sig"]
 
 
 async def test_intent_that_leaves_no_room_for_the_wallet_is_refused_before_it_is_carried(
