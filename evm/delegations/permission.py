@@ -89,13 +89,9 @@ class PermissionRequest:
         caveats = tuple(map(deployment.caveat, self.terms(nonce)))
         return Delegation(self.delegate, wallet, ROOT_AUTHORITY, caveats, int.from_bytes(salt, "big"))
 
-    def response(self, signed: SignedDelegation, deployment: Deployment) -> dict[str, Any]:
-        """The answer, once the delegation is signed."""
-        return permission_response(self.source, signed, deployment.manager)
-
 
 def permission_response(source: Mapping[str, Any], signed: SignedDelegation, manager: Manager) -> dict[str, Any]:
-    """The answer to a request, also long after: `source` is the request as it was granted."""
+    """The answer to a request, once its delegation is signed. `source` is the request as it was granted."""
     return {
         **source,
         "from": checksum(signed.delegation.delegator),

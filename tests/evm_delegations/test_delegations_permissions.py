@@ -15,6 +15,7 @@ from evm.delegations.permission import (
     MAX_RULES,
     PermissionRequest,
     parse_permission_request,
+    permission_response,
     supported_permissions,
 )
 from evm.delegations.permission_kinds import MAX_JUSTIFICATION_BYTES, PERMISSIONS
@@ -79,7 +80,7 @@ def test_every_kind_is_answered_with_a_delegation_that_may_be_signed(kind: str) 
     made = request.delegation(WALLET, METAMASK, nonce=0, salt=SALT)
     found = verify_grant(made, WALLET, request.chain_id, RULES, NOW_S)
     assert found.grant.limit == request.limit
-    answer = request.response(SignedDelegation(made, b"\x12" * 65), METAMASK)
+    answer = permission_response(request.source, SignedDelegation(made, b"\x12" * 65), METAMASK.manager)
     assert {name: answer[name] for name in ("chainId", "to", "permission", "rules")} == {
         name: value for name, value in asked(kind).items() if name != "from"
     }
@@ -212,7 +213,7 @@ class Wallet:
         made = request.delegation(WALLET, METAMASK, nonce=0, salt=SALT)
         found = verify_grant(made, WALLET, request.chain_id, RULES, NOW_S)
         self.hashes.append("0x" + found.delegation.hash.hex())
-        self.granted.append(request.response(SignedDelegation(made, b"\x12" * 65), METAMASK))
+        self.granted.append(permission_response(request.source, SignedDelegation(made, b"\x12" * 65), METAMASK.manager))
         return self.granted[-1:]
 
 
