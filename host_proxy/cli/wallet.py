@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from host_proxy.cli import user, wallet_account, wallet_changes
+from host_proxy.cli import user, wallet_account, wallet_changes, wallet_sends
 from host_proxy.cli.exit_codes import ExitCode, leave
 from host_proxy.cli.json_file import file_name, read_json
 
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     group.command("diff")(diff)
     wallet_account.register(group)
     wallet_changes.register(group)
+    wallet_sends.register(group)
     app.add_typer(group, name="wallet")
 
 
