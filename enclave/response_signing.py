@@ -21,9 +21,8 @@ from enclave.config.issuer import Issuer
 from enclave.errors import Refusal
 from enclave.issuer_keys import IssuerKeys
 from enclave.rpc.envelope import Call
-from protocol import errors
+from protocol import errors, limits
 
-MAX_ACCEPT_SIGNATURE_CHARS: Final = 1024
 _DIGEST: Final = "content-digest"
 _ASKED: Final = re.compile(
     r"[A-Za-z0-9_-]{1,16}=\((?P<components>[ ]*(?:\"[@a-z0-9-]{1,64}\"(?:[ ]+|(?=\))))*)\)"
@@ -56,7 +55,7 @@ def parse_accept_signature(text: str, present: Iterable[str]) -> Wanted:
     """The one signature that a header asks for, over what every answer has and the headers `present`. BAD_REQUEST for
     what is none, or asks for what there is not: before the work, whose result nobody should lose for that.
     """
-    match = _ASKED.match(text) if len(text) <= MAX_ACCEPT_SIGNATURE_CHARS else None
+    match = _ASKED.match(text) if len(text) <= limits.MAX_ACCEPT_SIGNATURE_CHARS else None
     if match is None:
         _refuse()
     components = tuple(_COMPONENT.findall(match["components"]))

@@ -88,6 +88,17 @@ MAX_WALLET_CALLS: Final = 128
 MAX_FRIENDLY_NAME_CHARS: Final = 100  # of a device, given back and kept nowhere
 MAX_INTENTS_REMEMBERED: Final = 100_000  # used ones, until they have expired; about 15 MB
 MAX_REDIRECT_URL_CHARS: Final = 1024
+MAX_ACCEPT_SIGNATURE_CHARS: Final = 1024
+
+# --- tenants and invitations ---
+MAX_TENANT_BYTES: Final = 32 * KIB  # a document, in a body with its approvals and in half of a record
+MAX_APPROVALS: Final = 16  # signatures under one document; as many as there can be officers
+MAX_TENANT_PENDING_S: Final = 7 * 86_400  # ahead: for so long officers may take to sign
+MAX_BEARER_LIFE_S: Final = 3600  # of an administrator's token, which the host can read
+MAX_INVITATION_REFERENCE_BYTES: Final = 128
+MAX_INVITATION_CODE_CHARS: Final = 64  # of a link, twice what is made
+MAX_WEBHOOK_REPLY_BYTES: Final = 16 * KIB
+WEBHOOK_DEADLINE_S: Final = 8.0
 
 # --- attestation (nitro-platform.md 3.4, 4.1; AT-01) ---
 MAX_ATTESTATION_DOCUMENT_BYTES: Final = 16 * KIB

@@ -3,6 +3,7 @@
 The keys are those that the issuer publishes; an event that comes again, under the same `jti`, is taken once.
 """
 
+import asyncio
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -33,7 +34,7 @@ async def published_keys(issuer_url: str) -> KeySet:
 
 
 class Webhook:
-    """Remembers the claims of every event, by `jti`; `status` is what it answers."""
+    """Remembers the claims of every event, by `jti`; what it answers, and when, can be changed for tests."""
 
     def __init__(
         self,
@@ -49,6 +50,9 @@ class Webhook:
         self._on_event = on_event
         self._now_s = now_s
         self.status = HTTPStatus.ACCEPTED
+        self.reply = b""
+        self.gate = asyncio.Event()
+        self.gate.set()
         self.events: dict[str, Mapping[str, Any]] = {}
         self.attempts = 0
         self.app = Starlette(routes=[Route(PATH, self._push, methods=["POST"])])
@@ -59,6 +63,7 @@ class Webhook:
 
     async def _push(self, request: Request) -> Response:
         self.attempts += 1
+        await self.gate.wait()
         if self.status is not HTTPStatus.ACCEPTED:
             return Response(status_code=self.status)
         try:
@@ -79,4 +84,4 @@ class Webhook:
             self.events[token.claims["jti"]] = token.claims
             if self._on_event is not None:
                 self._on_event(token.claims)
-        return Response(status_code=HTTPStatus.ACCEPTED)
+        return Response(self.reply, status_code=HTTPStatus.ACCEPTED)

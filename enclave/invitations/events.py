@@ -30,8 +30,6 @@ from protocol.services import Page, RecordKey
 TABLE: Final = "event"
 MEDIA_TYPE: Final = "application/secevent+jwt"
 SIGNED_UP: Final = "/events/invitation-signed-up"
-DEADLINE_S: Final = 8.0
-MAX_REPLY_BYTES: Final = 16 * limits.KIB
 FIRST_PAUSE_S: Final = 5.0
 LONGEST_PAUSE_S: Final = 3600.0
 _TAKEN: Final = range(200, 300)
@@ -165,8 +163,8 @@ class Events:
             target=url.target,
             headers={"Content-Type": MEDIA_TYPE, "Accept": "application/json"},
             body=(await self._token(event, embedded.project_id)).encode(),
-            max_body_bytes=MAX_REPLY_BYTES,
-            deadline_s=DEADLINE_S,
+            max_body_bytes=limits.MAX_WEBHOOK_REPLY_BYTES,
+            deadline_s=limits.WEBHOOK_DEADLINE_S,
         )
         if answer.status not in _TAKEN:
             raise EgressError("webhook-status")

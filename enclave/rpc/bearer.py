@@ -16,7 +16,6 @@ from protocol import canonical_json, errors, limits
 from protocol.errors import ProtocolError
 
 READER: Final = "reader"
-MAX_TOKEN_LIFE_S: Final = 3600
 _SKEW_S: Final = 60  # the original's
 _SCHEME: Final = "bearer "
 
@@ -36,7 +35,7 @@ class BearerTokens:
         match claims:
             case {"aud": audience, "exp": int(expires_s), "iat": int(issued_s), "roles": [*roles]}:
                 audiences = audience if isinstance(audience, list) else [audience]
-                lives = issued_s - _SKEW_S <= now_s < expires_s and expires_s - issued_s <= MAX_TOKEN_LIFE_S
+                lives = issued_s - _SKEW_S <= now_s < expires_s and expires_s - issued_s <= limits.MAX_BEARER_LIFE_S
                 if self._audience in audiences and lives and READER in roles:
                     return
         raise Refusal(errors.UNAUTHORIZED)

@@ -33,7 +33,6 @@ SERVICE: Final = "/rpc/Guard/"
 RULES_SERVICE: Final = "/rpc/GuardRules/"
 WALLETS_SERVICE: Final = "/rpc/GuardWallets/"
 _SCHEMA: Final = {"webrpcVersion": "v1", "schemaVersion": "v0.5.0", "schemaHash": ""}
-_MAX_APPROVALS: Final = 16
 Method = Callable[[Call], Awaitable[dict[str, Any]]]
 
 
@@ -148,7 +147,7 @@ class GuardService:
         """GuardRules/Activate `{document, approvals: [{key, signature}]}` -> `{version}`."""
         arguments = _arguments(call)
         document, approvals = arguments.get("document"), arguments.get("approvals")
-        if not isinstance(document, str) or not isinstance(approvals, list) or len(approvals) > _MAX_APPROVALS:
+        if not isinstance(document, str) or not isinstance(approvals, list) or len(approvals) > limits.MAX_APPROVALS:
             raise Refusal(guard_errors.INVALID_ARGUMENT, "guard:approvals")
         rules = await self._rule_book.activate(document.encode(), [_approval(item) for item in approvals])
         return {"version": rules.document.version}

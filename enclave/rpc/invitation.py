@@ -4,7 +4,7 @@ Inviters are keys of the tenant's configuration; their calls are bound like an a
 tenant's access key, the address and the link's code, and gives nothing but what the page of the link has to know.
 """
 
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 from enclave.clock import TrustedClock
@@ -20,9 +20,6 @@ from enclave.rpc.envelope import Call, SignedCall, parse_object, require_json_po
 from enclave.tenants.tenants import Tenants
 from enclave.waas.caller import require_tenant
 from protocol import errors, limits
-
-MAX_REFERENCE_CHARS: Final = 128
-MAX_CODE_CHARS: Final = 64
 
 
 class InvitationService:
@@ -49,7 +46,7 @@ class InvitationService:
         scope, settings = await self._tenant(call)
 
         async def create() -> dict[str, Any]:
-            reference = params.text(call.params, "reference", max_bytes=MAX_REFERENCE_CHARS)
+            reference = params.text(call.params, "reference", max_bytes=limits.MAX_INVITATION_REFERENCE_BYTES)
             if not reference.isprintable():
                 params.invalid("invalid reference")
             email = _email(call.params)
@@ -80,7 +77,7 @@ class InvitationService:
         require_json_post(call)
         body = parse_object(call.body)
         scope, tenant, _ = await require_tenant(self._tenants, call)
-        code = params.text(body, "code", max_bytes=MAX_CODE_CHARS)
+        code = params.text(body, "code", max_bytes=limits.MAX_INVITATION_CODE_CHARS)
         if tenant.invitations is None or body.keys() != {"email", "code"}:
             raise Refusal(errors.INVITATION_NOT_FOUND)
         held = await self._invitations.open(scope.scope, _email(body), code)

@@ -16,13 +16,11 @@ from enclave.errors import Refusal
 from enclave.rpc.admin_call import AdminCalls
 from enclave.rpc.bearer import BearerTokens
 from enclave.rpc.envelope import Call, decode_call, parse_object, require_json_post, verify_envelope
-from enclave.tenants.document import MAX_TENANT_BYTES
 from enclave.tenants.tenants import Tenant, Tenants
-from protocol import errors
+from protocol import errors, limits
 from protocol.canonical_json import MAX_SAFE_INTEGER
 
 _SCHEMA: Final = {"webrpcVersion": "v1", "schemaVersion": "v0.1.0", "schemaHash": ""}
-_MAX_APPROVALS: Final = 16
 
 Act = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -129,7 +127,7 @@ class WaasAdminService:
                 pass
             case _:
                 raise Refusal(errors.BAD_REQUEST, "a document and its approvals are taken, nothing else")
-        if len(document) > MAX_TENANT_BYTES or len(approvals) > _MAX_APPROVALS:
+        if len(document) > limits.MAX_TENANT_BYTES or len(approvals) > limits.MAX_APPROVALS:
             raise Refusal(errors.BAD_REQUEST, "a document and its approvals are taken, nothing else")
         made = await self._tenants.activate(document.encode(), [_approval(item) for item in approvals], create=create)
         log.event("admin", method=call.path.rpartition("/")[2], admin="quorum", outcome="done")

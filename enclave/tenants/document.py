@@ -15,12 +15,28 @@ from enclave.config.embedded import EmbeddedWallets
 from enclave.config.fields import Measured, Text
 from enclave.config.scope import validate_scope
 from enclave.errors import BootError
-from protocol import canonical_json
+from protocol import canonical_json, limits
 from protocol.errors import ProtocolError
 
-MAX_TENANT_BYTES: Final = 32 * 1024  # half of a record
-MAX_PENDING_S: Final = 7 * 86_400  # ahead, at the most: for so long officers may take to sign
 _RIGHTS: Final[frozenset[Right]] = frozenset({"sign_payload"})
+_MEMBERS: Final = frozenset(
+    {
+        "scope",
+        "origins",
+        "rights",
+        "plain_login",
+        "email_login",
+        "email_code",
+        "email_sender",
+        "email_subject",
+        "email_intro",
+        "email_logo_url",
+        "oidc",
+        "wallet",
+        "embedded",
+    }
+)
+"""What a document may say of a scope. Whatever else a scope can have is measured."""
 _BRACES: Final = re.compile(r"[{}]")
 _CODE: Final = "{auth_code}"
 
@@ -52,10 +68,10 @@ class TenantDocument(Measured, frozen=True, kw_only=True):
 @lru_cache(maxsize=256)  # it is read for every request
 def parse_document(data: bytes) -> TenantDocument:
     """The document in `data`, its form checked; `TenantError`. One document has one spelling (RFC 8785)."""
-    if len(data) > MAX_TENANT_BYTES:
+    if len(data) > limits.MAX_TENANT_BYTES:
         raise TenantError("tenant-too-large")
     try:
-        canonical = canonical_json.canonicalize(canonical_json.parse(data, max_bytes=MAX_TENANT_BYTES))
+        canonical = canonical_json.canonicalize(canonical_json.parse(data, max_bytes=limits.MAX_TENANT_BYTES))
         if canonical != data:
             raise TenantError("tenant-not-canonical")
         return msgspec.json.decode(data, type=TenantDocument)
@@ -73,7 +89,7 @@ def validate_document(document: TenantDocument, config: Config) -> None:
     except BootError as error:
         raise TenantError(error.code.replace("config-", "tenant-", 1)) from None
     _require(frozenset(tenant.rights) <= _RIGHTS, "tenant-rights")
-    _require(not tenant.passkey_rp_id, "tenant-passkey")
+    _require(_said(tenant) <= _MEMBERS, "tenant-member")
     _require(not embedded.access_keys, "tenant-access-key")
     _require(embedded.parent is None, "tenant-parent")
     measured = [scope.embedded for scope in config.scopes if scope.embedded]
@@ -87,6 +103,12 @@ def validate_document(document: TenantDocument, config: Config) -> None:
     if embedded.invitations is not None:
         _require(config.issuer is not None, "tenant-invitations")
         _require(embedded.invitations.destination() in config.destinations(), "tenant-webhook-host")
+
+
+def _said(tenant: Scope) -> frozenset[str]:
+    """The members that a scope does not leave as they are by themselves."""
+    fields = msgspec.structs.fields(tenant)
+    return frozenset(each.name for each in fields if getattr(tenant, each.name) != each.default)
 
 
 def scope_name(project_id: int) -> str:

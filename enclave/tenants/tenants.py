@@ -13,15 +13,8 @@ from enclave.config import Config, Scope, Tenancy
 from enclave.config.embedded import hash_access_key
 from enclave.errors import Refusal
 from enclave.records import Change, Conflict, Records
-from enclave.tenants.document import (
-    MAX_PENDING_S,
-    TenantDocument,
-    TenantError,
-    parse_document,
-    scope_name,
-    validate_document,
-)
-from protocol import errors
+from enclave.tenants.document import TenantDocument, TenantError, parse_document, scope_name, validate_document
+from protocol import errors, limits
 from protocol.approvals import SET_TENANT, statement
 
 
@@ -91,7 +84,7 @@ class Tenants:
             raise Refusal(errors.INVALID_REQUEST, error.code) from None
         self._verify(self._tenancy, document, source, approvals)
         now_s = self._records.now_s()
-        if not 0 < document.activate_before_s - now_s <= MAX_PENDING_S:
+        if not 0 < document.activate_before_s - now_s <= limits.MAX_TENANT_PENDING_S:
             raise Refusal(errors.REQUEST_EXPIRED)
         held = await self._load(document.tenant.scope)
         _require_successor(held, document, create=create)

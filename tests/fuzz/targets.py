@@ -15,6 +15,7 @@ from tests.fuzz import (
     login_targets,
     session_targets,
     simulator_targets,
+    tenant_targets,
     wallet_request_targets,
     wallet_targets,
     wire_targets,
@@ -37,4 +38,5 @@ TARGETS: Final[dict[str, Target]] = {
     **wallet_request_targets.TARGETS,
     **guard_targets.TARGETS,
     **delegation_targets.TARGETS,
+    **tenant_targets.TARGETS,
 }

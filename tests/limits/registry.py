@@ -35,6 +35,10 @@ HOST_HEALTH: Final = "tests/host_proxy/test_host_health.py"
 SUPERVISION: Final = "tests/host_proxy/test_host_supervision.py"
 RELAY: Final = "tests/relay/test_relay_node.py"
 WAAS: Final = "tests/waas/test_waas_service.py"
+TENANTS: Final = "tests/waas/test_tenants.py"
+TENANT_ADMIN: Final = "tests/waas/test_waas_admin.py"
+INVITATIONS: Final = "tests/waas/test_invitations.py"
+SIGNED_ANSWERS: Final = "tests/waas/test_response_signing.py"
 RELAY_FRAMES: Final = "tests/relay/test_relay_frames.py"
 RELAY_RPC: Final = "tests/relay/test_relay_rpc.py"
 GUARD_FRAMES: Final = "tests/waas/test_waas_guard_frames.py"
@@ -160,6 +164,15 @@ COVERED: Final[dict[str, str | tuple[str, str]]] = {
     "MAX_STORE_BATCH": f"{STORE}::test_calls_that_wait_together_share_commits_and_no_conflict_spreads",
     "HEALTH_DEADLINE_S": f"{HOST_HEALTH}::test_silent_enclave_is_down_after_the_deadline",
     "MAX_FRIENDLY_NAME_CHARS": f"{WAAS}::test_requests_that_are_none",
+    "MAX_TENANT_BYTES": f"{TENANTS}::test_document_and_approvals_at_their_caps_pass_and_no_more",
+    "MAX_APPROVALS": f"{TENANTS}::test_document_and_approvals_at_their_caps_pass_and_no_more",
+    "MAX_TENANT_PENDING_S": f"{TENANTS}::test_document_is_for_this_deployment_and_for_a_while",
+    "MAX_BEARER_LIFE_S": f"{TENANT_ADMIN}::test_weakness_14_tokens_need_audience_expiry_and_role",
+    "MAX_INVITATION_REFERENCE_BYTES": f"{INVITATIONS}::test_only_inviters_invite_and_each_call_once",
+    "MAX_INVITATION_CODE_CHARS": f"{INVITATIONS}::test_code_at_the_cap_is_a_wrong_one_and_a_longer_one_is_none",
+    "MAX_WEBHOOK_REPLY_BYTES": f"{INVITATIONS}::test_reply_at_the_cap_is_one_and_a_larger_one_is_none",
+    "WEBHOOK_DEADLINE_S": f"{INVITATIONS}::test_server_that_hangs_is_left_at_the_deadline_and_asked_again",
+    "MAX_ACCEPT_SIGNATURE_CHARS": f"{SIGNED_ANSWERS}::test_header_at_the_cap_passes_and_one_character_more_is_refused",
     "MAX_INTENTS_REMEMBERED": f"{WAAS}::test_used_intents_are_bounded_and_forgotten_once_expired",
     "MAX_RELAY_REQUEST_BYTES": f"{RELAY}::test_operation_is_written_in_one_way_and_bounded",
     "MAX_RELAY_OPEN": f"{RELAY}::test_number_of_open_operations_is_bounded",

@@ -14,6 +14,7 @@ from joserfc.jwk import KeySet
 
 from enclave.errors import BootError
 from enclave.invitations import events
+from protocol import limits
 from protocol.frames import Request
 from simulator.webhook import PATH, Webhook
 from tests.appliance import ORIGIN, Client, Refused, World, _tls_authority, config
@@ -145,6 +146,37 @@ async def test_wrong_codes_addresses_and_tenants_are_told_apart_by_nobody(world:
         assert (refused.value.name, refused.value.cause) == ("InvitationNotFound", "")
 
 
+async def test_code_at_the_cap_is_a_wrong_one_and_a_longer_one_is_none(world: InvitingWorld) -> None:
+    said = await world.invite()
+    for size, error in ((0, "InvitationNotFound"), (1, "InvalidRequest")):
+        with pytest.raises(Refused, match=error):
+            await world.open(said | {"invitation": "A" * (limits.MAX_INVITATION_CODE_CHARS + size)})
+
+
+@pytest.mark.parametrize("more", [0, 1])
+async def test_reply_at_the_cap_is_one_and_a_larger_one_is_none(world: InvitingWorld, more: int) -> None:
+    world.webhook.reply = b" " * (limits.MAX_WEBHOOK_REPLY_BYTES + more)
+    await world.open(await world.invite())
+    await Application(world).sign_in_by_mail(ADA)
+    await world.told()
+    await asyncio.sleep(0.2)
+    assert (world.webhook.attempts > 1) is bool(more)
+
+
+async def test_server_that_hangs_is_left_at_the_deadline_and_asked_again(
+    world: InvitingWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "WEBHOOK_DEADLINE_S", 0.2)
+    world.webhook.gate.clear()
+    await world.open(await world.invite())
+    await Application(world).sign_in_by_mail(ADA)
+    async with asyncio.timeout(10):
+        while world.webhook.attempts < 2:  # noqa: ASYNC110  the stand-in has no hook for tests
+            await asyncio.sleep(0.01)
+    world.webhook.gate.set()
+    await world.told()
+
+
 async def test_invitation_that_was_not_opened_tells_nothing(world: InvitingWorld) -> None:
     await world.invite()
     await Application(world).sign_in_by_mail(ADA)
@@ -161,9 +193,15 @@ async def test_only_inviters_invite_and_each_call_once(world: InvitingWorld) -> 
     await world.call("Create", email=ADA, reference="x")
     with pytest.raises(Refused, match="PreconditionFailed"):
         await world.call("Create", email=ADA, reference="x", nonce=hex(world._number - 1))
-    for members in ({"email": "no address"}, {"reference": "x" * 129}, {"reference": "a\nb"}, {"more": 1}):
+    for members in (
+        {"email": "no address"},
+        {"reference": "x" * (limits.MAX_INVITATION_REFERENCE_BYTES + 1)},
+        {"reference": "a\nb"},
+        {"more": 1},
+    ):
         with pytest.raises(Refused, match="InvalidRequest"):
             await world.call("Create", **({"email": ADA, "reference": "x"} | members))
+    await world.call("Create", email=ADA, reference="x" * limits.MAX_INVITATION_REFERENCE_BYTES)
 
 
 @pytest.mark.parametrize("first", [HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.NOT_FOUND])

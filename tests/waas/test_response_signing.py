@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 from joserfc.jwk import RSAKey
 
-from enclave.response_signing import MAX_ACCEPT_SIGNATURE_CHARS
+from protocol import limits
 from protocol.frames import Request, Response
 from tests.appliance import World
 from tests.waas.embedded import ACCESS_KEY, scopes
@@ -118,7 +118,7 @@ async def test_signature_of_one_answer_is_none_of_another(world: World) -> None:
         'sig=("x-attestation-document")', 'sig=("@status" "@status")',
         'sig=();alg="rsa-pss-sha256";alg="rsa-pss-sha256"',
         'sig=();nonce="' + "x" * 65 + '"', "x" * 17 + "=()", 'sig=();nonce="a\\nb"', 'sig=("@status""@path")',
-        "sig=(" + '"@status" ' * (MAX_ACCEPT_SIGNATURE_CHARS // 10) + ")",
+        "sig=(" + '"@status" ' * (limits.MAX_ACCEPT_SIGNATURE_CHARS // 10) + ")",
     ],
 )  # fmt: skip
 async def test_what_cannot_be_satisfied_is_refused_before_the_work(world: World, accept: str) -> None:
@@ -138,3 +138,9 @@ async def test_without_the_header_or_an_issuer_nothing_is_signed(world: World, p
         assert (answer.status, "signature" in answer.headers) == (200, False)
     finally:
         await made.stop()
+
+
+async def test_header_at_the_cap_passes_and_one_character_more_is_refused(world: World) -> None:
+    longest = "sig=(" + " " * (limits.MAX_ACCEPT_SIGNATURE_CHARS - len("sig=()")) + ")"
+    assert (await ask(world, longest)).status == 200
+    assert (await ask(world, longest.replace("( ", "(  "))).status == 400

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from enclave.errors import BootError
-from enclave.tenants.document import MAX_PENDING_S, MAX_TENANT_BYTES
+from protocol import limits
+from simulator.delegations import delegations
 from tests.appliance import config
 from tests.waas.embedded import ACCESS_KEY, CHAIN, Application, hash_text, scopes
 from tests.waas.tenancy import (
@@ -175,7 +176,8 @@ async def test_two_tenants_that_claim_a_key_at_once_do_not_both_get_it(world: Te
         ("tenant-scope", {"scope": "@501"}),
         ("tenant-scope", {"scope": "@500:games"}),
         ("tenant-rights", {"rights": ["sign_digest"]}),
-        ("tenant-passkey", {"passkey_rp_id": "game.example.test"}),
+        ("tenant-member", {"passkey_rp_id": "game.example.test"}),
+        ("tenant-member", {"delegations": delegations()}),
         ("tenant-access-key", {"embedded": {"access_keys": ["plain-access-key"]}}),
         ("tenant-access-key", {"embedded": {"access_key_hashes": [hashed(ACCESS_KEY)]}}),
         ("tenant-embedded", {"embedded": {"access_key_hashes": []}}),
@@ -220,10 +222,12 @@ async def test_document_is_for_this_deployment_and_for_a_while(world: TenantWorl
     elsewhere = world.document(deployment="another-deployment")
     assert (await world.put("CreateTenant", elsewhere))["cause"] == "tenant-deployment"
     now_s = world.clock.wall_ms() // 1000
-    for at_s in (now_s - 1, now_s + MAX_PENDING_S + 60):
+    for at_s in (now_s - 1, now_s + limits.MAX_TENANT_PENDING_S + 5):
         late = world.document(activate_before_s=at_s)
         assert (await world.put("CreateTenant", late))["error"] == "RequestExpired"
-    assert "tenant" in await world.put("CreateTenant", world.document(activate_before_s=now_s + MAX_PENDING_S - 60))
+    assert "tenant" in await world.put(
+        "CreateTenant", world.document(activate_before_s=now_s + limits.MAX_TENANT_PENDING_S)
+    )
 
 
 async def test_one_document_has_one_spelling_and_a_bound(world: TenantWorld) -> None:
@@ -232,12 +236,24 @@ async def test_one_document_has_one_spelling_and_a_bound(world: TenantWorld) -> 
     assert (await world.put("CreateTenant", spaced))["cause"] == "tenant-not-canonical"
     twice = canonical.replace(b'"version":1', b'"version":1,"version":1')
     assert (await world.put("CreateTenant", twice))["cause"] == "tenant-malformed"
-    intro = world.tenant(email_intro="x" * 500, oidc=[])
-    fill = [{"issuer": "https://idp.example.test", "audience": f"{n:0255}"} for n in range(110)]
-    large = world.document(tenant=intro | {"oidc": fill})
-    assert len(large) > MAX_TENANT_BYTES
-    body = {"document": large.decode(), "approvals": world.approvals(large)}
-    assert (await world.ask("CreateTenant", body))["error"] == "WebrpcBadRequest"
+
+
+async def test_document_and_approvals_at_their_caps_pass_and_no_more(world: TenantWorld) -> None:
+    fixed = {"activate_before_s": world.clock.wall_ms() // 1000 + 3600}
+
+    def sized(clients: int, intro: int) -> bytes:
+        oidc = [{"issuer": "https://idp.example.test", "audience": f"{n:0200}"} for n in range(clients)]
+        return world.document(tenant=world.tenant(oidc=oidc, email_intro="y" * intro), **fixed)
+
+    clients = next(n for n in range(200) if limits.MAX_TENANT_BYTES - len(sized(n, 1)) < 400)
+    missing = limits.MAX_TENANT_BYTES - len(sized(clients, 1))
+    for size, error in ((missing + 1, "WebrpcBadRequest"), (missing, None)):
+        document = sized(clients, 1 + size)
+        many = world.approvals(document) * (limits.MAX_APPROVALS // 2)
+        body = {"document": document.decode(), "approvals": many}
+        too_many = body | {"approvals": [*many, many[0]]}
+        assert (await world.ask("CreateTenant", too_many))["error"] == "WebrpcBadRequest"
+        assert (await world.ask("CreateTenant", body)).get("error") == error
 
 
 async def test_project_that_a_request_names_is_that_of_its_key(world: TenantWorld) -> None:

@@ -13,7 +13,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 
 from enclave.errors import BootError
-from enclave.rpc.bearer import MAX_TOKEN_LIFE_S
+from protocol import limits
 from tests.appliance import AUDIENCE, ISSUER, PCRS, config
 from tests.waas.embedded import scopes
 from tests.waas.tenancy import OFFICERS, PROJECT, STRANGER, TENANT_ORIGIN, TenantWorld, tenancy
@@ -70,10 +70,11 @@ async def test_weakness_14_tokens_need_audience_expiry_and_role(world: TenantWor
     for changes in (
         {"aud": None}, {"aud": "https://elsewhere.example"}, {"exp": None}, {"iat": None}, {"roles": None},
         {"roles": []}, {"roles": "reader"}, {"roles": ["admin"]}, {"exp": now_s - 1}, {"iat": now_s + 120},
-        {"exp": now_s + MAX_TOKEN_LIFE_S + 60}, {"exp": str(now_s + 60)},
+        {"iat": now_s, "exp": now_s + limits.MAX_BEARER_LIFE_S + 1}, {"exp": str(now_s + 60)},
     ):  # fmt: skip
         assert (await with_token(world, token(world, **changes)))["error"] == "Unauthorized", changes
     assert "serverTime" in await with_token(world, token(world, aud=["x", TOKENS_FOR]))
+    assert "serverTime" in await with_token(world, token(world, iat=now_s, exp=now_s + limits.MAX_BEARER_LIFE_S))
 
 
 async def test_tokens_of_another_key_or_algorithm_are_none(world: TenantWorld) -> None:
