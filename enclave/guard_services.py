@@ -4,34 +4,25 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from enclave.config.guard import Guard
-from enclave.config.second_factors import SecondFactors
 from enclave.dispatch import Methods, SignedMethod
 from enclave.errors import Refusal
+from enclave.factor_services import factor_parts
 from enclave.guard.budgets import Budgets
 from enclave.guard.cosigning import Cosigner
 from enclave.guard.decision_log import DecisionLog
-from enclave.guard.factors.authorizing import Authorizing
-from enclave.guard.factors.book import FactorBook
-from enclave.guard.factors.enrolment import Enrolment
-from enclave.guard.factors.pins import Pins
-from enclave.guard.factors.recovery_codes import RecoveryCodes
-from enclave.guard.factors.step_up import StepUp
-from enclave.guard.factors.users import Users
 from enclave.guard.overview import Overview
 from enclave.guard.review_sessions import ReviewSessions
 from enclave.guard.reviews import Reviews
 from enclave.guard.rulebook import RuleBook
 from enclave.guard.signing_key import GuardKey
 from enclave.guard.wallet_book import WalletBook
-from enclave.login.jwks import KeySets
-from enclave.login.provider_tls import ProviderTls
 from enclave.nonces import Nonces
 from enclave.parts import Parts
 from enclave.records import Records
 from enclave.rotation import Rotation
 from enclave.rpc.admin_call import AdminCalls
 from enclave.rpc.guard import GuardService
-from enclave.rpc.guard_factors import FactorParts, factor_methods
+from enclave.rpc.guard_factors import factor_methods
 from enclave.rpc.guard_intents import GuardIntentsService
 from enclave.rpc.guard_review import GuardReviewService
 from enclave.rpc.rotation import RotationService
@@ -54,7 +45,7 @@ async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
     registered_only = guard.wallets == "registered"
     reviews = Reviews(records, key, config.deployment, clock.now_s, random)
     overview = Overview(rule_book, budgets, log, clock.now_s)
-    factors = None if guard.second_factors is None else _factor_parts(parts, guard.second_factors, records, wallets)
+    factors = factor_parts(parts, guard, records, wallets, await key.address())
     cosigner = Cosigner(
         rule_book,
         budgets,
@@ -75,6 +66,7 @@ async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
         wallets,
         reviews,
         overview,
+        second_generation=guard.second_generation,
         plain_tokens=factors is None or factors.plain,
         version=version,
         started_ms=clock.now_ms(),
@@ -85,21 +77,6 @@ async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
     intents = GuardIntentsService(key, cosigner, wallets, clock, plain_tokens=factors is None or factors.plain)
     methods = {**service.methods(), **factor_methods(factors), **review.methods(), **intents.methods}
     return Methods(signed=_admin_methods(parts, records, key), open=methods)
-
-
-def _factor_parts(parts: Parts, settings: SecondFactors, records: Records, wallets: WalletBook) -> FactorParts:
-    """What keeps second factors. Tokens of providers are verified as for logins, under keys fetched from here."""
-    config, ports, clock, secrets = parts.config, parts.ports, parts.clock, parts.secrets
-    random = ports.entropy.random
-    providers = ProviderTls(config.tls_roots.identity_providers, settings.oidc)
-    key_sets = KeySets(ports.egress, providers, clock.monotonic_ms)
-    users = Users(settings.oidc, key_sets, config.deployment, clock.now_s)
-    book, pins = FactorBook(records, clock.now_ms()), Pins(random)
-    codes = RecoveryCodes(secrets.record_secret, config.deployment, random)
-    step_up = StepUp(book, pins, codes, clock.now_s)
-    authorizing = Authorizing(users, wallets, book, records, clock, enrol_within_s=settings.enrol_within_s)
-    enrolment = Enrolment(book, step_up, pins, codes, clock.now_s, random, service=settings.name)
-    return FactorParts(authorizing, enrolment, step_up, settings.plain)
 
 
 def _admin_methods(parts: Parts, records: Records, key: GuardKey) -> Mapping[str, SignedMethod]:

@@ -10,6 +10,16 @@ from enclave.config.second_factors import SecondFactors, validate_second_factors
 from enclave.errors import BootError
 
 
+class SecondGeneration(Measured, frozen=True, kw_only=True):
+    """For wallets of the second generation the guard is a contract wallet: its key or `beside` sign for it, one of two.
+
+    `suffix`: whether a signature ends in its type, which the published client adds by itself only where it was told to.
+    """
+
+    beside: Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{40}\Z")]
+    suffix: bool = True
+
+
 class Guard(Measured, frozen=True, kw_only=True):
     """The rules that are measured with the image; later ones need a higher version and `quorum` of the officers.
 
@@ -22,6 +32,8 @@ class Guard(Measured, frozen=True, kw_only=True):
     quorum: int = 0
     wallets: Literal["any", "registered"] = "any"
     """Whether wallets are served that have shown no configuration."""
+    second_generation: SecondGeneration | None = None
+    """Without it the guard is an account for wallets of that generation, too."""
     second_factors: SecondFactors | None = None
     """Without it none are kept, and what the rules want a second factor for is refused."""
 

@@ -14,7 +14,7 @@ from enclave.guard.compiling import Rules
 from enclave.guard.conditions import Circumstances
 from enclave.guard.cosigners import ContractSignature, cosigner_text, verify_contract_signature
 from enclave.guard.decision_log import DecisionLog
-from enclave.guard.factors.proofs import CHAIN_ID, is_update
+from enclave.guard.factors.proofs import CHAIN_ID, is_update, is_update_digest
 from enclave.guard.factors.step_up import AuthToken, StepUp
 from enclave.guard.held import Held
 from enclave.guard.judging import Decision, Draw, Outcome, Reason, judge
@@ -27,8 +27,9 @@ from evm.address import parse_address
 from evm.effects import Effect
 from evm.effects.effect_json import effects_from_json
 from evm.errors import EvmError
+from evm.wallet.attestation import Attestation
 from evm.wallet.errors import WalletError
-from evm.wallet.payload import ConfigUpdatePayload, MessagePayload
+from evm.wallet.payload import ConfigUpdatePayload, DigestPayload, MessagePayload
 from protocol import guard_errors
 
 _CAUSES: Final = {Outcome.SECOND_FACTOR: "guard:second-factor", Outcome.REVIEW: "guard:review"}
@@ -120,7 +121,7 @@ class Cosigner:
         return Circumstances(request.wallet, self._clock.now_s(), session=_session(request))
 
     async def sign(self, request: SignRequest, token: AuthToken | None = None) -> bytes:
-        """65 bytes r, s, v over the request's digest. `token` is the second factor that came with it.
+        """65 bytes r, s, v of the key. `token` is the second factor that came with the request.
 
         `Refusal`: PERMISSION_DENIED with the rule in its cause, REQUIRES_TOTP or REQUIRES_PIN, UNAVAILABLE while
         everything is frozen, or what keeps records and holders from working; then nothing was signed.
@@ -131,7 +132,7 @@ class Cosigner:
         if self._step_up is not None and _is_factor_update(request, about.now_s) and not rules.document.frozen:
             if await self._step_up.is_enrolled(request.wallet):
                 await self._step_up.require(request.wallet, _UPDATE, token)
-            return await self._key.sign(request.digest)
+            return await self._key.sign(request.key_digest or request.digest)
         decision = await self._judge(request, rules, about)
         self._log.add(decision, about)
         if decision.outcome is Outcome.DENY:
@@ -181,7 +182,7 @@ class Cosigner:
         try:
             if isinstance(request.what, ConfigUpdatePayload):
                 await self._wallets.approve(request.wallet, request.what.image_hash)
-            return await self._key.sign(request.digest)
+            return await self._key.sign(request.key_digest or request.digest)
         except Refusal:
             if approved is not None:
                 await self._reviews.give_back(approved)
@@ -201,9 +202,14 @@ def _through_contract(
 def _is_factor_update(request: SignRequest, now_s: int) -> bool:
     """Whether it is what a wallet signs so that its own factors may be changed. It moves nothing; no rule names it."""
     what = request.what
-    if not isinstance(what, MessagePayload) or what.parent_wallets or request.chain_id != CHAIN_ID:
+    if request.chain_id != CHAIN_ID or isinstance(what, Attestation) or what.parent_wallets:
         return False
-    return is_update(what.message, now_s)
+    match what:
+        case MessagePayload(message=message):
+            return is_update(message, now_s)
+        case DigestPayload(digest=digest):
+            return is_update_digest(digest, now_s)
+    return False
 
 
 def _refusal(outcome: Outcome, by: str) -> Refusal:

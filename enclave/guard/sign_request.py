@@ -37,8 +37,8 @@ from protocol import canonical_json, limits
 from protocol.errors import ProtocolError
 
 MAX_SIGNATURES: Final = 32  # of one envelope
-_CODE: Final = "guard-request"
-_DIGEST: Final = "guard-digest"
+REQUEST: Final = "guard-request"
+DIGEST: Final = "guard-digest"
 _OPTIONAL: Final = ("auxData", "wallet", "payloadType", "payloadData", "signatures")
 _CALL: Final = ("to", "value", "data", "gasLimit", "delegateCall", "onlyFallback", "behaviorOnError")
 _ETH_SIGN: Final = b"\x19Ethereum Signed Message:\n32"
@@ -59,6 +59,8 @@ class SignRequest:
     cosigners: tuple[bytes, ...]
     document: TypedData | None = None
     listed: tuple[ContractSignature, ...] = ()
+    key_digest: bytes = b""
+    """What the guard's key signs, where the guard is a contract wallet; else it signs `digest`."""
 
     @property
     def operation(self) -> Operation | None:
@@ -82,14 +84,14 @@ def parse_sign_request(value: object) -> SignRequest:
     `EvmError`: "guard-digest" where the structure is another operation than `msg`, "guard-hash" for a bare hash (the
     second generation's form), "guard-signature" for a signature that is none, and the codes of what was to be signed.
     """
-    given = members(value, required=("chainId", "msg"), optional=_OPTIONAL, code=_CODE)
+    given = members(value, required=("chainId", "msg"), optional=_OPTIONAL, code=REQUEST)
     found = {name: member for name, member in given.items() if member not in (None, "", [])}
-    digest = hex_word(found.get("msg"), _CODE)
+    digest = hex_word(found.get("msg"), REQUEST)
     if "payloadData" not in found or "payloadType" not in found or "wallet" not in found:
         raise EvmError("guard-hash")
     wallet = parse_address(found["wallet"])
-    chain_id = parse_decimal(given["chainId"], _CODE, most=MAX_CHAIN_ID)
-    document = _document(found["payloadData"])
+    chain_id = parse_decimal(given["chainId"], REQUEST, most=MAX_CHAIN_ID)
+    document = parse_body(found["payloadData"])
     if found["payloadType"] == "SessionImplicitAuthorize":
         attestation = attestation_from_json(document)
         what: Payload | Attestation = attestation
@@ -98,7 +100,7 @@ def parse_sign_request(value: object) -> SignRequest:
         what = payload = _payload(found["payloadType"], document, wallet, chain_id)
         computed = operation_hash(payload, wallet, chain_id)
     if computed != digest:
-        raise EvmError(_DIGEST)
+        raise EvmError(DIGEST)
     cosigners, listed = _signatures(found.get("signatures", []), digest)
     return SignRequest(wallet, chain_id, what, digest, cosigners, _typed_document(found, what), listed)
 
@@ -110,77 +112,79 @@ def _typed_document(found: dict[str, Any], what: Payload | Attestation) -> Typed
     """
     if not isinstance(what, MessagePayload) or found.get("auxData", "0x") == "0x":
         return None
-    document = parse_typed_data(_document(found["auxData"]))
+    document = parse_typed_data(parse_body(found["auxData"]))
     if what.message != typed_data_preimage(document):
         raise EvmError("guard-document")
     return document
 
 
-def _document(value: object) -> Any:
-    data = hex_bytes(value, _CODE, most=limits.MAX_BODY_BYTES)
+def parse_body(value: object) -> Any:
+    """JSON, as hex of its bytes."""
+    data = hex_bytes(value, REQUEST, most=limits.MAX_BODY_BYTES)
     try:
         return canonical_json.parse(data)
     except ProtocolError:
-        raise EvmError(_CODE) from None
+        raise EvmError(REQUEST) from None
 
 
 def _payload(kind: object, document: Any, wallet: Address, chain_id: int) -> Payload:
     """The payload of a v3 wallet in an EIP-712 document of exactly the known form."""
-    found = members(document, required=("domain", "types", "primaryType", "message"), code=_CODE)
+    found = members(document, required=("domain", "types", "primaryType", "message"), code=REQUEST)
     message = found["message"]
     if kind != found["primaryType"] or not isinstance(message, dict):
-        raise EvmError(_CODE)
-    parents = tuple(map(parse_address, items(message.get("wallets"), most=MAX_PARENT_WALLETS, code=_CODE)))
+        raise EvmError(REQUEST)
+    parents = tuple(map(parse_address, items(message.get("wallets"), most=MAX_PARENT_WALLETS, code=REQUEST)))
     match kind:
         case "Calls":
-            payload: Payload = _calls(message, parents)
+            payload: Payload = parse_calls(message, parents)
         case "Message":
-            text = members(message, required=("message", "wallets"), code=_CODE)["message"]
-            payload = MessagePayload(hex_bytes(text, _CODE, most=limits.MAX_BODY_BYTES), parents)
+            text = members(message, required=("message", "wallets"), code=REQUEST)["message"]
+            payload = MessagePayload(hex_bytes(text, REQUEST, most=limits.MAX_BODY_BYTES), parents)
         case "ConfigUpdate":
-            update = members(message, required=("imageHash", "wallets"), code=_CODE)
-            payload = ConfigUpdatePayload(hex_word(update["imageHash"], _CODE), parents)
+            update = members(message, required=("imageHash", "wallets"), code=REQUEST)
+            payload = ConfigUpdatePayload(hex_word(update["imageHash"], REQUEST), parents)
         case _:
-            raise EvmError(_CODE)
+            raise EvmError(REQUEST)
     _validate_document(found, payload, wallet, chain_id)
     return payload
 
 
 def _validate_document(found: dict[str, Any], payload: Payload, wallet: Address, chain_id: int) -> None:
     """Types and domain are those of the operation; else somebody was shown something else than is signed."""
-    domain = members(found["domain"], required=("name", "version", "chainId", "verifyingContract"), code=_CODE)
+    domain = members(found["domain"], required=("name", "version", "chainId", "verifyingContract"), code=REQUEST)
     named = (domain["name"], domain["version"])
     if named != (WALLET_DOMAIN.name, WALLET_DOMAIN.version):
-        raise EvmError(_CODE)
-    if parse_decimal(domain["chainId"], _CODE) != chain_id or parse_address(domain["verifyingContract"]) != wallet:
-        raise EvmError(_CODE)
+        raise EvmError(REQUEST)
+    if parse_decimal(domain["chainId"], REQUEST) != chain_id or parse_address(domain["verifyingContract"]) != wallet:
+        raise EvmError(REQUEST)
     types = found["types"]
     if isinstance(types, dict):
         types = {name: declared for name, declared in types.items() if name != "EIP712Domain"}
     if types != typed_data(payload, wallet, chain_id)["types"]:
-        raise EvmError(_CODE)
+        raise EvmError(REQUEST)
 
 
-def _calls(message: dict[str, Any], parents: tuple[Address, ...]) -> CallsPayload:
-    found = members(message, required=("calls", "space", "nonce", "wallets"), code=_CODE)
+def parse_calls(message: object, parents: tuple[Address, ...]) -> CallsPayload:
+    """The calls in the `message` of a document."""
+    found = members(message, required=("calls", "space", "nonce", "wallets"), code=REQUEST)
     return CallsPayload(
-        calls=tuple(map(_call, items(found["calls"], most=MAX_CALLS, code=_CODE))),
-        space=parse_decimal(found["space"], _CODE, most=MAX_SPACE),
-        nonce=parse_decimal(found["nonce"], _CODE, most=MAX_NONCE),
+        calls=tuple(map(_call, items(found["calls"], most=MAX_CALLS, code=REQUEST))),
+        space=parse_decimal(found["space"], REQUEST, most=MAX_SPACE),
+        nonce=parse_decimal(found["nonce"], REQUEST, most=MAX_NONCE),
         parent_wallets=parents,
     )
 
 
 def _call(value: object) -> Call:
-    found = members(value, required=_CALL, code=_CODE)
+    found = members(value, required=_CALL, code=REQUEST)
     return Call(
         to=parse_address(found["to"]),
-        value=parse_decimal(found["value"], _CODE),
-        data=hex_bytes(found["data"], _CODE, most=limits.MAX_BODY_BYTES),
-        gas_limit=parse_decimal(found["gasLimit"], _CODE),
-        delegate_call=parse_bool(found["delegateCall"], _CODE),
-        only_fallback=parse_bool(found["onlyFallback"], _CODE),
-        behavior_on_error=BehaviorOnError(parse_decimal(found["behaviorOnError"], _CODE, most=max(BehaviorOnError))),
+        value=parse_decimal(found["value"], REQUEST),
+        data=hex_bytes(found["data"], REQUEST, most=limits.MAX_BODY_BYTES),
+        gas_limit=parse_decimal(found["gasLimit"], REQUEST),
+        delegate_call=parse_bool(found["delegateCall"], REQUEST),
+        only_fallback=parse_bool(found["onlyFallback"], REQUEST),
+        behavior_on_error=BehaviorOnError(parse_decimal(found["behaviorOnError"], REQUEST, most=max(BehaviorOnError))),
     )
 
 
@@ -188,11 +192,11 @@ def _signatures(value: object, digest: bytes) -> tuple[tuple[bytes, ...], tuple[
     """Every signature of an account has to hold; who signed is what it recovers to. Those of contracts, as they are."""
     found: list[Address] = []
     listed: list[ContractSignature] = []
-    for item in items(value, most=MAX_SIGNATURES, code=_CODE):
-        given = members(item, required=("address", "type", "data"), optional=("imageHash",), code=_CODE)
+    for item in items(value, most=MAX_SIGNATURES, code=REQUEST):
+        given = members(item, required=("address", "type", "data"), optional=("imageHash",), code=REQUEST)
         address = parse_address(given["address"])
         if given["type"] not in ("Hash", "EthSign"):
-            listed.append(parse_contract_signature(given, _CODE))
+            listed.append(parse_contract_signature(given, REQUEST))
             continue
         signed = digest if given["type"] == "Hash" else keccak256(_ETH_SIGN + digest)
         signature = parse_signature(hex_bytes(given["data"], "guard-signature", most=65))

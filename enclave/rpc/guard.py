@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from enclave.approvals import Approval, parse_approval
+from enclave.config.guard import SecondGeneration
 from enclave.errors import Refusal
 from enclave.guard.cosigning import Cosigner
 from enclave.guard.decision_json import decision_to_json
@@ -17,9 +18,9 @@ from enclave.guard.limits import MAX_READ_DECISION_BYTES, MAX_READ_REVIEW_BYTES
 from enclave.guard.overview import Overview, parse_subject
 from enclave.guard.reviews import Reviews
 from enclave.guard.rulebook import READ, READ_OVERVIEW, RuleBook
-from enclave.guard.sign_request import SignRequest, parse_sign_request
 from enclave.guard.signing_key import GuardKey
 from enclave.guard.wallet_book import WalletBook
+from enclave.rpc.asked_signature import Signer, parse_asked
 from enclave.rpc.envelope import Call, parse_object, require_json_post
 from enclave.rpc.factor_arguments import parse_auth_token, require_private
 from evm.address import checksum, parse_address
@@ -27,6 +28,7 @@ from evm.errors import EvmError
 from evm.fields import hex_bytes, items
 from evm.wallet.configuration_json import parse_configuration
 from evm.wallet.context import DEFAULT_CONTEXT, parse_context
+from evm.wallet.values import to_hex
 from protocol import guard_errors, limits
 
 SERVICE: Final = "/rpc/Guard/"
@@ -52,6 +54,7 @@ class GuardService:
         reviews: Reviews,
         overview: Overview,
         *,
+        second_generation: SecondGeneration | None,
         plain_tokens: bool,
         version: str,
         started_ms: int,
@@ -64,6 +67,7 @@ class GuardService:
         self._wallets = wallets
         self._reviews = reviews
         self._overview = overview
+        self._second_generation = second_generation
         self._plain_tokens = plain_tokens
         self._version = version
         self._started_ms = started_ms
@@ -114,18 +118,19 @@ class GuardService:
         return {"status": status | {"branch": "", "commitHash": ""}}
 
     async def get_signer_config(self, call: Call) -> dict[str, Any]:
-        """`{signerConfig: {address, content}}`: the guard is an account, so there is nothing inside."""
-        return {"signerConfig": {"address": await self._own(_arguments(call)), "content": None}}
+        """`{signer}` -> `{signerConfig: {address, content}}`; an account has no content, the contract wallet JSON."""
+        signer = await self._signer(_arguments(call))
+        content = None if signer.wallet is None else signer.wallet.content
+        return {"signerConfig": {"address": checksum(signer.address), "content": content}}
 
     async def sign(self, call: Call) -> dict[str, Any]:
         """`{request, token?}` -> `{sig}`."""
-        return await self._sign(call, _arguments(call))
+        return await self._sign(call, _arguments(call), Signer(await self._key.address()))
 
     async def sign_with(self, call: Call) -> dict[str, Any]:
-        """`{signer, request, token?}` -> `{sig}`: 65 bytes over the request's digest."""
+        """`{signer, request, token?}` -> `{sig}`: 65 bytes over the request's digest, or in the older form."""
         arguments = _arguments(call)
-        await self._own(arguments)
-        return await self._sign(call, arguments)
+        return await self._sign(call, arguments, await self._signer(arguments))
 
     async def patch(self, call: Call) -> dict[str, Any]:
         """METHOD_NOT_FOUND, under a name that clients know: it is a service's own, and would sign without a judge."""
@@ -140,7 +145,8 @@ class GuardService:
 
     async def judge(self, call: Call) -> dict[str, Any]:
         """GuardRules/Judge `{request}` -> the decision with its reasons. Nothing is signed or drawn."""
-        decision, rules = await self._cosigner.judge(_request(_arguments(call)))
+        asked = parse_asked(_arguments(call), Signer(await self._key.address()))
+        decision, rules = await self._cosigner.judge(asked.request)
         return decision_to_json(decision, rules.naming)
 
     async def activate(self, call: Call) -> dict[str, Any]:
@@ -192,37 +198,32 @@ class GuardService:
         address, known = await self._wallets.register(configuration, context, wallet, updates)
         return {"address": checksum(address), "signers": sorted(map(checksum, known.signers))}
 
-    async def _sign(self, call: Call, arguments: dict[str, Any]) -> dict[str, Any]:
+    async def _sign(self, call: Call, arguments: dict[str, Any], signer: Signer) -> dict[str, Any]:
         token = parse_auth_token(arguments.get("token"))
         if token is not None:
             require_private(call, plain=self._plain_tokens)
-        return {"sig": "0x" + (await self._cosigner.sign(_request(arguments), token)).hex()}
+        asked = parse_asked(arguments, signer)
+        if asked.proven and asked.request.cosigners:
+            await self._wallets.register_child(asked.request.wallet, asked.request.cosigners)
+        signed = await self._cosigner.sign(asked.request, token)
+        return {"sig": to_hex(signer.form(asked, signed))}
 
-    async def _own(self, arguments: dict[str, Any]) -> str:
-        """The guard's address, if it is the one that is asked for; NOT_FOUND otherwise."""
-        address = await self._key.address()
+    async def _signer(self, arguments: dict[str, Any]) -> Signer:
+        """The guard as it is asked for: its account, or its contract wallet. NOT_FOUND otherwise."""
+        key = await self._key.address()
         try:
             asked = parse_address(arguments.get("signer"))
         except EvmError:
             raise Refusal(guard_errors.INVALID_ARGUMENT, "guard:signer") from None
-        if asked != address:
-            raise Refusal(guard_errors.NOT_FOUND, "guard:signer")
-        return checksum(address)
+        for signer in (Signer(key), Signer.contract(key, self._second_generation)):
+            if signer is not None and asked == signer.address:
+                return signer
+        raise Refusal(guard_errors.NOT_FOUND, "guard:signer")
 
 
 def _arguments(call: Call) -> dict[str, Any]:
     require_json_post(call)
     return parse_object(call.body)
-
-
-def _request(arguments: dict[str, Any]) -> SignRequest:
-    """The request; INVALID_ARGUMENT or VALIDATION_FAILED otherwise."""
-    try:
-        return parse_sign_request(arguments.get("request"))
-    except EvmError as error:
-        code = error.code if error.code.startswith("guard-") else "guard-payload"
-        wrong = guard_errors.INVALID_ARGUMENT if code == "guard-request" else guard_errors.VALIDATION_FAILED
-        raise Refusal(wrong, code.replace("guard-", "guard:", 1)) from None
 
 
 def _updates(value: object) -> list[bytes]:

@@ -32,12 +32,14 @@ def officer(number: int) -> dict[str, str]:
     return {"key_type": "Ethereum_Secp256k1", "address": OFFICERS[number].address.lower()}
 
 
-def guard_config(*, wallets: str = "any", second_factors: Any = None, **changes: Any) -> dict[str, Any]:
+def guard_config(
+    *, wallets: str = "any", second_factors: Any = None, second_generation: Any = None, **changes: Any
+) -> dict[str, Any]:
     """What makes the appliance of the tests a guard; `changes` are of the rule document."""
     officers = [{"name": f"officer-{n}", **officer(n)} for n in range(len(OFFICERS))]
     guard = {"rules": {**DOCUMENT, **changes}, "officers": officers, "quorum": 2, "wallets": wallets}
-    if second_factors is not None:
-        guard["second_factors"] = second_factors
+    more = {"second_factors": second_factors, "second_generation": second_generation}
+    guard |= {name: member for name, member in more.items() if member is not None}
     return {"role": "guard", "scopes": [], "guard": guard}
 
 

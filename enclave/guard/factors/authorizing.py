@@ -21,6 +21,7 @@ from evm.address import Address
 from evm.errors import EvmError
 from evm.message import PersonalMessage
 from evm.signature import SIGNATURE_BYTES, parse_signature
+from evm.wallet.legacy.signer import IsValidSignature, no_contract
 from protocol import guard_errors
 from protocol.services import SPENT_TABLE
 
@@ -66,14 +67,17 @@ class Authorizing:
         book: FactorBook,
         records: Records,
         clock: TrustedClock,
+        ask: IsValidSignature = no_contract,
         *,
         enrol_within_s: int,
     ) -> None:
+        """`ask` is ERC-1271 for the contracts that sign for wallets of older generations: the guard's own."""
         self._users = users
         self._wallets = wallets
         self._book = book
         self._records = records
         self._clock = clock
+        self._ask = ask
         self._enrol_within_s = enrol_within_s
         self._boot_ms = clock.now_ms()
 
@@ -110,7 +114,7 @@ class Authorizing:
         known = await self._require_known(wallet)
         time_s = self._require_near(proof.time_ms, proof.chain_id)
         try:
-            verify_update(signature, wallet, time_s, known.approved)
+            verify_update(signature, wallet, time_s, known.approved, self._ask)
         except EvmError:
             raise _unauthorized("proof") from None
         bound = (await self._book.load(wallet)).user

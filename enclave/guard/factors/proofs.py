@@ -48,6 +48,11 @@ def is_update(preimage: bytes, now_s: int) -> bool:
     return any(preimage == update_preimage(time_s) for time_s in times_near(now_s))
 
 
+def is_update_digest(digest: bytes, now_s: int) -> bool:
+    """The same for a digest, which wallets of the second generation sign and nobody can read."""
+    return any(digest == update_digest(time_s) for time_s in times_near(now_s))
+
+
 def times_near(now_s: int) -> range:
     """The seconds whose proofs count now."""
     return range(now_s - PROOF_WINDOW_S, now_s + PROOF_WINDOW_S + 1)

@@ -5,7 +5,7 @@ kind | threshold u16 | checkpoint u32 | items      kind 0 has no byte of its own
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from evm.address import Address
@@ -44,12 +44,13 @@ _ZERO: Final = bytes(HASH_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class V2Recovered:
-    """What a signature says."""
+    """What a signature says. `signers` signed with a weight, of the newest configuration, in order."""
 
     image_hash: bytes
     threshold: int
     weight: int
     checkpoint: int
+    signers: tuple[Address, ...] = ()
 
 
 def encode_v2_signature(
@@ -84,7 +85,8 @@ def recover_v2(
         require(part.weight >= part.threshold, "wallet-signature-chain-weight", "LowWeightChainedSignature")
         descends = found is None or part.checkpoint < found.checkpoint
         require(descends, "wallet-signature-chain-order", "WrongChainedCheckpointOrder")
-        digest, found = approval_digest(part.image_hash), part
+        digest = approval_digest(part.image_hash)
+        found = part if found is None else replace(part, signers=found.signers)
     if found is None or not reader.ended:
         raise WalletError("wallet-signature-chain-length")
     return found
@@ -140,46 +142,59 @@ def _recover_one(data: bytes, digest: bytes, wallet: Address, chain_id: int, ask
     reader.take(0 if kind == _LEGACY else 1)
     threshold, checkpoint = reader.uint(2), reader.uint(4)
     signed = subdigest(0 if kind == _NO_CHAIN_ID else chain_id, wallet, digest)
-    weight, root = _fold(reader, signed, ask, 0)
-    return V2Recovered(hash_v2_configuration(root, threshold, checkpoint), threshold, weight, checkpoint)
+    walk = _Walk(signed, ask)
+    weight, root = walk.fold(reader, 0)
+    image_hash = hash_v2_configuration(root, threshold, checkpoint)
+    return V2Recovered(image_hash, threshold, weight, checkpoint, tuple(walk.signers))
 
 
-def _fold(reader: Reader, signed: bytes, ask: IsValidSignature, level: int) -> tuple[int, bytes]:
-    """Weight and root of the items, as the contract folds them."""
-    require(level <= MAX_DEPTH, "wallet-signature-depth")
-    weight, root = 0, _ZERO
-    while not reader.ended:
-        kind = reader.uint(1)
-        added, node = _item(kind, reader, signed, ask, level)
-        weight = (weight + added) & UINT256_MAX if added != UINT256_MAX else added
-        root = keccak256(root + node) if root != _ZERO or kind == _BRANCH else node
-    return weight, root
+@dataclass
+class _Walk:
+    """One pass over the items of a signature over `signed`; who signed is collected on the way."""
 
+    signed: bytes
+    ask: IsValidSignature
+    signers: list[Address] = field(default_factory=list)
 
-def _item(kind: int, reader: Reader, signed: bytes, ask: IsValidSignature, level: int) -> tuple[int, bytes]:
-    match kind:
-        case 0 | 1 | 2:
-            return _signer(kind, reader, signed, ask)
-        case 3:
-            return 0, reader.take(HASH_BYTES)
-        case 4:
-            return _fold(Reader(reader.take(reader.uint(3)), _SHORT), signed, ask, level + 1)
-        case 5:
-            leaf = SubdigestLeaf(reader.take(HASH_BYTES))
-            return UINT256_MAX if leaf.digest == signed else 0, leaf.hash
-        case 6:
-            weight, threshold = reader.uint(1), reader.uint(2)
-            inner, root = _fold(Reader(reader.take(reader.uint(3)), _SHORT), signed, ask, level + 1)
-            return weight if inner >= threshold else 0, hash_nested(root, threshold, weight)
-    raise WalletError("wallet-signature-flag", "InvalidSignatureFlag")
+    def fold(self, reader: Reader, level: int) -> tuple[int, bytes]:
+        """Weight and root of the items, as the contract folds them."""
+        require(level <= MAX_DEPTH, "wallet-signature-depth")
+        weight, root = 0, _ZERO
+        while not reader.ended:
+            kind = reader.uint(1)
+            added, node = self.item(kind, reader, level)
+            weight = (weight + added) & UINT256_MAX if added != UINT256_MAX else added
+            root = keccak256(root + node) if root != _ZERO or kind == _BRANCH else node
+        return weight, root
 
+    def item(self, kind: int, reader: Reader, level: int) -> tuple[int, bytes]:
+        """The weight of an item, and its hash."""
+        match kind:
+            case 0 | 1 | 2:
+                return self.signer(kind, reader)
+            case 3:
+                return 0, reader.take(HASH_BYTES)
+            case 4:
+                return self.fold(Reader(reader.take(reader.uint(3)), _SHORT), level + 1)
+            case 5:
+                leaf = SubdigestLeaf(reader.take(HASH_BYTES))
+                return UINT256_MAX if leaf.digest == self.signed else 0, leaf.hash
+            case 6:
+                weight, threshold = reader.uint(1), reader.uint(2)
+                inner, root = self.fold(Reader(reader.take(reader.uint(3)), _SHORT), level + 1)
+                return weight if inner >= threshold else 0, hash_nested(root, threshold, weight)
+        raise WalletError("wallet-signature-flag", "InvalidSignatureFlag")
 
-def _signer(kind: int, reader: Reader, signed: bytes, ask: IsValidSignature) -> tuple[int, bytes]:
-    weight = reader.uint(1)
-    if kind == _KEY:
-        return weight, v2_signer_leaf(recover_signer(reader.take(KEY_SIGNATURE_BYTES), signed), weight)
-    address = reader.address()
-    if kind == _ADDRESS:
-        return 0, v2_signer_leaf(address, weight)
-    verify_signer(address, reader.take(reader.uint(3)), signed, ask)
-    return weight, v2_signer_leaf(address, weight)
+    def signer(self, kind: int, reader: Reader) -> tuple[int, bytes]:
+        """The same for a signer, who may have signed."""
+        weight = reader.uint(1)
+        if kind == _KEY:
+            address = recover_signer(reader.take(KEY_SIGNATURE_BYTES), self.signed)
+        else:
+            address = reader.address()
+            if kind == _ADDRESS:
+                return 0, v2_signer_leaf(address, weight)
+            verify_signer(address, reader.take(reader.uint(3)), self.signed, self.ask)
+        if weight:
+            self.signers.append(address)
+        return weight, v2_signer_leaf(address, weight)
