@@ -1,14 +1,15 @@
 """What the fields of the measured configuration have in common."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
 from enclave.errors import BootError
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-Pem = Annotated[str, msgspec.Meta(min_length=1, max_length=64 * 1024)]
+MAX_PEM_CHARS: Final = 64 * 1024
+Pem = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PEM_CHARS)]
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
