@@ -14,6 +14,12 @@ def cpu_s(pid: int) -> float:
     return (int(user) + int(system)) / _TICKS_PER_S
 
 
+def family_cpu_s(pid: int) -> float:
+    """`cpu_s` of a process and of its children that live."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return sum(map(cpu_s, (pid, *map(int, children))))
+
+
 def started_at(pid: int) -> float:
     """When a process was started, on the clock of `now`; exact to one tick (10 ms)."""
     return int(_stat(pid)[19]) / _TICKS_PER_S

@@ -38,7 +38,7 @@ class Started:
 
 
 @contextlib.asynccontextmanager
-async def serving(state: Path) -> AsyncIterator[Started]:
+async def serving(state: Path, workers: int = 1) -> AsyncIterator[Started]:
     """The whole appliance, with rates raised through its configuration, once it serves."""
     served: list[float] = []
 
@@ -47,9 +47,8 @@ async def serving(state: Path) -> AsyncIterator[Started]:
             served.append(machine.now())
 
     log = io.StringIO()
-    options = Options(
-        listen="127.0.0.1:0", rates=_UNLIMITED, log=Log(log), on_line=on_line, changes={"limits": _LIMITS}
-    )
+    changes = {"limits": _LIMITS, "workers": workers}
+    options = Options(listen="127.0.0.1:0", rates=_UNLIMITED, log=Log(log), on_line=on_line, changes=changes)
     async with running(state, options) as appliance:
         await appliance.wait_until()
         collector.settle()  # as `chancery run` does

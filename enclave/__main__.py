@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,14 +15,15 @@ from enclave.hardening import harden_process
 from enclave.nsm.device import NsmDevice
 from enclave.serve import serve
 from enclave.system import KernelEntropy, SystemClock, parent_cid
+from enclave.workers import Worker, fork_workers
 from protocol.addresses import INGRESS_PORT
 
 CONFIG_PATH: Final = Path("/etc/chancery/config.json")
 """Inside the image, and so part of its measurement."""
 
 
-async def _listen(factory: Callable[[], asyncio.Protocol]) -> None:
-    await asyncio.get_running_loop().create_server(factory, sock=vsock.listen(INGRESS_PORT))
+async def _listen(worker: Worker, factory: Callable[[], asyncio.Protocol]) -> None:
+    await asyncio.get_running_loop().create_server(factory, sock=vsock.listen(INGRESS_PORT + worker.number))
 
 
 def main() -> int:
@@ -29,9 +31,10 @@ def main() -> int:
     try:
         harden_process()
         config = parse_config(CONFIG_PATH.read_bytes())
-        parent = vsock.Parent(parent_cid())
-        hardware = Hardware(NsmDevice(), parent.dial, SystemClock(), KernelEntropy())
-        asyncio.run(serve(config, hardware, _listen, parent.is_peer))
+        parent, entropy = vsock.Parent(parent_cid()), KernelEntropy()
+        worker = fork_workers(config.workers, config.limits.seen_records, entropy.random)
+        hardware = Hardware(NsmDevice(), parent.dial, SystemClock(), entropy)
+        asyncio.run(serve(config, hardware, partial(_listen, worker), parent.is_peer, worker))
     except (BootError, NsmError) as error:
         log.event("halted", code=error.code, detail=str(error))
         return 1

@@ -77,9 +77,9 @@ class Accounts:
         return await self._led_to(slot.account_id, identity)
 
     async def load(self, key: RecordKey) -> Account | None:
-        """The account at `key`; None if there is none or it was deleted. Changes of this worker show at once."""
+        """The account at `key`; None if there is none or it was deleted. Changes of this enclave show at once."""
         cached = self._cache.get(key.id)
-        if cached is not None:
+        if cached is not None and self._records.is_current(key, cached.version):
             return cached
         account = await self._fetch(key)
         return None if account is None else self._remember(account)

@@ -32,6 +32,9 @@ from enclave.receipts import Receipts
 from enclave.rpc.attestation import Attestor
 from enclave.second_opinion import SecondOpinion
 from enclave.shards import Shards
+from enclave.siblings import Siblings
+from enclave.versions import SeenVersions, Versions
+from enclave.workers import ALONE, Worker
 from protocol.frames import Request, Response
 
 VERSION: Final = "0.1.0"
@@ -43,7 +46,10 @@ _HOLDER_ROUND_S: Final = 30.0
 class Enclave:
     """A booting, serving or halted enclave."""
 
-    def __init__(self, ports: Ports, config: Config) -> None:
+    def __init__(self, ports: Ports, config: Config, worker: Worker = ALONE) -> None:
+        self._worker = worker
+        self._siblings = Siblings(worker)
+        self._versions: Versions = SeenVersions() if worker.shared is None else worker.shared.versions
         self._ports = ports
         self._config = config
         self._nsm = NsmClient(ports.nsm)
@@ -51,7 +57,7 @@ class Enclave:
         self._generations = Generations(self._holders_of)
         self._shards = Shards(self._generations, config.deployment, ports.entropy.random)
         self._deployment = Deployment(
-            config.deployment, ports.store, self._generations, self._shards, ports.entropy.random
+            config.deployment, ports.store, self._generations, self._shards, ports.entropy.random, self._versions
         )
         self._pcr0 = b""
         self._started_ms = 0
@@ -67,11 +73,13 @@ class Enclave:
 
     async def run(self) -> None:
         """Boot, serve, and watch the clock until cancelled. Returns only when halted."""
+        await self._siblings.connect(self._dispatcher.take_over)
         try:
             channel, methods = await self._boot()
         except (BootError, NsmError) as error:
             log.event("halted", code=error.code, detail=str(error))
             self.phases.enter(Phase.HALTED, error.code)
+            self._siblings.halted()
             return
         self.phases.enter(Phase.SERVING)
         async with asyncio.TaskGroup() as tasks:
@@ -97,11 +105,16 @@ class Enclave:
         if not self._clock.trusted:
             raise BootError("clock-skew", "the guest's clock and the module's disagree")
         self._started_ms = self._clock.now_ms()
-        keys = boot.make_keys(self._ports.entropy)
+        keys = boot.make_keys(self._ports.entropy, self._worker)
         loading = asyncio.create_task(asyncio.to_thread(_load_services, self._config))
         secrets = await self._tried_again(self._deployment.open)
         methods_of = await loading
-        channel = SealedChannel(keys.channel_key, self._clock.monotonic_ms, self._config.limits.channel_key_s)
+        channel = SealedChannel(
+            keys.channel_key,
+            self._clock.monotonic_ms,
+            self._config.limits.channel_key_s,
+            partial(boot.generate_channel_key, self._worker),
+        )
         attestor = self._attestor(keys, secrets, channel)
         parts = Parts(
             self._config,
@@ -114,10 +127,17 @@ class Enclave:
             self._second_opinion,
             self._pcr0,
             VERSION,
+            self._versions,
+            self._worker,
+            self._siblings,
         )
         methods = await self._tried_again(lambda: methods_of(parts))
-        receipts = Receipts(self._config.deployment, secrets, keys.epoch, self._clock)
-        self._dispatcher.serve(self._routes(methods, attestor), attestor, channel, receipts)
+        shared = self._worker.shared
+        numbers = None if shared is None else shared.board.next_receipt
+        receipts = Receipts(self._config.deployment, secrets, keys.epoch, self._clock, numbers)
+        await self._siblings.all_booted(secrets.identity_public_key)
+        siblings = None if shared is None else self._siblings
+        self._dispatcher.serve(self._routes(methods, attestor), attestor, channel, receipts, siblings)
         log.event("serving", identity_key=secrets.identity_public_key.hex())
         return channel, methods
 
@@ -211,6 +231,6 @@ def _load_services(config: Config) -> Callable[[Parts], Awaitable[Methods]]:
     return instrument_methods
 
 
-def build(ports: Ports, config: Config) -> Enclave:
-    """An enclave over `ports`, not yet booted."""
-    return Enclave(ports, config)
+def build(ports: Ports, config: Config, worker: Worker = ALONE) -> Enclave:
+    """An enclave over `ports`, or one worker of it, not yet booted."""
+    return Enclave(ports, config, worker)

@@ -11,12 +11,15 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from attestation import channel
 from enclave import curve
 from enclave.clock import CHECK_INTERVAL_MS, TrustedClock
 from enclave.errors import BootError, NsmError
 from enclave.nsm.client import NsmClient
 from enclave.nsm.messages import parse_document_timestamp
+from enclave.ownership import channel_key_name
 from enclave.ports import Entropy
+from enclave.workers import ALONE, Worker
 
 _STIRS: Final = 8
 _FREE_REGISTERS: Final = range(16, 32)
@@ -51,13 +54,30 @@ def require_measured(nsm: NsmClient) -> bytes:
     if any(value == bytes(PCR_BYTES) for value in pcrs):
         raise BootError("debug-mode", "PCR0, PCR1 or PCR2 is zero: this image has no measurement that could be trusted")
     for index in _FREE_REGISTERS:
-        nsm.lock_pcr(index)
+        _lock(nsm, index)
     return pcrs[0]
 
 
-def make_keys(entropy: Entropy) -> BootKeys:
-    """The keys of this boot."""
-    return BootKeys(entropy.random(_EPOCH_BYTES), X25519PrivateKey.generate())
+def _lock(nsm: NsmClient, index: int) -> None:
+    try:
+        nsm.lock_pcr(index)
+    except NsmError:
+        if not nsm.describe_pcr(index).locked:  # another worker was quicker
+            raise
+
+
+def make_keys(entropy: Entropy, worker: Worker = ALONE) -> BootKeys:
+    """The keys of this boot. Its workers share the epoch; each has channel keys of its own."""
+    epoch = entropy.random(_EPOCH_BYTES) if worker.shared is None else worker.shared.epoch
+    return BootKeys(epoch, generate_channel_key(worker))
+
+
+def generate_channel_key(worker: Worker = ALONE) -> X25519PrivateKey:
+    """A channel key that `worker` owns, so that everybody can tell from its id who can open what is sealed to it."""
+    while True:
+        private = X25519PrivateKey.generate()
+        if worker.owns(channel_key_name(channel.key_id(private.public_key().public_bytes_raw()))):
+            return private
 
 
 async def synchronize(nsm: NsmClient, clock: TrustedClock) -> None:

@@ -57,7 +57,14 @@ class Opened:
 class SealedChannel:
     """The channel keys of one boot. They live in RAM, and documents bind the current one (AT-14)."""
 
-    def __init__(self, first: X25519PrivateKey, monotonic_ms: Callable[[], int], lifetime_s: int) -> None:
+    def __init__(
+        self,
+        first: X25519PrivateKey,
+        monotonic_ms: Callable[[], int],
+        lifetime_s: int,
+        generate: Callable[[], X25519PrivateKey] = X25519PrivateKey.generate,
+    ) -> None:
+        self._generate = generate
         self._monotonic_ms = monotonic_ms
         self._lifetime_ms = lifetime_s * 1000
         self._current = _key(first, monotonic_ms())
@@ -81,7 +88,7 @@ class SealedChannel:
         age_ms = now_ms - self._current.born_ms
         if age_ms >= self._lifetime_ms or len(self._current.opened) >= limits.MAX_CHANNEL_REQUESTS:
             self._previous = self._current
-            self._current = _key(X25519PrivateKey.generate(), now_ms)
+            self._current = _key(self._generate(), now_ms)
         last = self._previous
         if last is not None and (
             now_ms - last.born_ms >= 2 * self._lifetime_ms or len(last.opened) >= 2 * limits.MAX_CHANNEL_REQUESTS

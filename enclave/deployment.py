@@ -21,6 +21,7 @@ from enclave.holders import HolderKeys
 from enclave.ports import Store
 from enclave.secret import Secret
 from enclave.shards import Owner, Shards, ShardSet, read_shard_set
+from enclave.versions import Step, Versions, claim
 from protocol import cbor, errors
 from protocol.errors import ProtocolError
 from protocol.services import RecordKey, Write
@@ -65,15 +66,22 @@ class Deployment:
     """Opens the deployment record, or founds it, and changes its generations."""
 
     def __init__(
-        self, name: str, store: Store, generations: Generations, shards: Shards, random: Callable[[int], bytes]
+        self,
+        name: str,
+        store: Store,
+        generations: Generations,
+        shards: Shards,
+        random: Callable[[int], bytes],
+        versions: Versions,
     ) -> None:
+        """`versions`: of which records which has been seen in this boot."""
         self._name = name
         self._store = store
         self._generations = generations
         self._shards = shards
         self._random = random
         self._key = RecordKey("deployment", hashlib.sha256(f"{_FORMAT}/{name}".encode()).digest())
-        self._seen = 0
+        self._versions = versions
         generations.learn_from(self.learn)
 
     async def open(self) -> DeploymentSecrets:
@@ -86,7 +94,7 @@ class Deployment:
     async def load(self) -> Founded | None:
         """The record as the store has it, its generations adopted. `StoreError`, `BootError`, or STALE_RECORD."""
         [stored] = await self._store.get([self._key])
-        if (0 if stored is None else stored.version) < self._seen:
+        if (0 if stored is None else stored.version) < self._versions.floor(self._key.id):
             raise Refusal(errors.STALE_RECORD)
         if stored is None:
             return None
@@ -95,7 +103,7 @@ class Deployment:
         except (ProtocolError, Refusal):
             raise BootError("deployment-record", "the stored deployment record is damaged") from None
         self._generations.adopt(founded.generations)
-        self._seen = stored.version
+        self._versions.rise(self._key.id, stored.version)
         return founded
 
     async def learn(self) -> None:
@@ -127,12 +135,16 @@ class Deployment:
 
     async def _write(self, expected: int, founded: Founded) -> bool:
         """Whether the record is now `founded`; not when somebody else wrote it first. `StoreError`: unknown."""
-        try:
-            await self._store.put([Write(self._key, expected, founded.version, founded.encode())])
-        except StoreConflict:
-            return False
-        self._seen = founded.version
-        return True
+        steps = [Step(self._key.id, expected, founded.version)]
+        await claim(self._versions, steps)
+        with self._versions.writing(steps) as agreed:
+            if self._versions.floor(self._key.id) > expected:
+                return False
+            try:
+                await self._store.put([Write(self._key, expected, founded.version, founded.encode())])
+            except StoreConflict:
+                return False
+            return agreed()
 
     def _read(self, version: int, body: Any) -> Founded:
         match body:

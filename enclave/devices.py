@@ -90,7 +90,7 @@ class Devices:
     async def load(self, scope: str, auth_key: Key | str) -> Device | None:
         """The device record, or None if this key never logged in."""
         cached = self._cache.get((scope, str(auth_key)))
-        if cached is not None:
+        if cached is not None and self._records.is_current(cached.key, cached.version):
             return cached
         [record] = await self._records.load(self.key(scope, auth_key))
         return None if record is None else self._remember(_read(record, scope, str(auth_key)))

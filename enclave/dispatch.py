@@ -19,6 +19,7 @@ from enclave.receipts import NONCE_HEADER as RECEIPT_NONCE_HEADER
 from enclave.receipts import Receipts, StartedReceipt
 from enclave.rpc.attestation import Attestor
 from enclave.rpc.envelope import Call, SignedCall, decode_call, encode_json, verify_envelope
+from enclave.siblings import Siblings
 from protocol import errors, limits
 from protocol.frames import Request, Response
 
@@ -34,6 +35,9 @@ _WEBRPC: Final = {"webrpc": "webrpc@v0.31.2;gen-golang@v0.23.3;identity-instrume
 _WEBRPC_ADMIN: Final = {"webrpc": "webrpc@v0.23.1;gen-golang@v0.17.0;identity-instrument@v0.1.0"}
 _ADMIN: Final = "/rpc/IdentityInstrumentAdmin/"
 _PUBLISHED: Final = "/.well-known/"
+_AS_IT_CAME: Final = "plain"
+_OPENED: Final = "opened"
+"""Between workers: a request as the host sent it, or one that came sealed and was opened."""
 
 SignedMethod = Callable[[SignedCall], Awaitable[Any]]
 OpenMethod = Callable[[Call], Awaitable[Any]]
@@ -71,33 +75,71 @@ class Dispatcher:
         self._attestor: Attestor | None = None
         self._channel: SealedChannel | None = None
         self._receipts: Receipts | None = None
+        self._siblings: Siblings | None = None
         self._running = 0
         self._deadlines: Deadlines[Response] = Deadlines(limits.REQUEST_DEADLINE_S)
         self.failures = 0
 
-    def serve(self, routes: Routes, attestor: Attestor, channel: SealedChannel, receipts: Receipts) -> None:
-        """From now on every route of `routes` answers, sealed or not, with the proofs that the caller asks for."""
+    def serve(
+        self,
+        routes: Routes,
+        attestor: Attestor,
+        channel: SealedChannel,
+        receipts: Receipts,
+        siblings: Siblings | None = None,
+    ) -> None:
+        """From now on every route of `routes` answers, sealed or not, with the proofs that the caller asks for.
+
+        With `siblings`, a request whose key another worker owns is answered by that one.
+        """
         self._routes, self._attestor, self._channel, self._receipts = routes, attestor, channel, receipts
+        self._siblings = siblings
 
     async def answer(self, request: Request) -> Response:
-        """The response to one frame; never raises but for cancellation."""
+        """The response to one frame of the host; never raises but for cancellation."""
         if self._running >= limits.MAX_IN_FLIGHT:
             return _error(request.id, errors.BUSY)
         self._running += 1
         try:
-            if request.method == SEALED_METHOD and self._channel is not None:
-                return await self._translated(request.id, self._answer_sealed(request, self._channel))
-            return await self._in_time(request)
+            if self._siblings is not None and (owner := self._elsewhere(request, self._siblings)) is not None:
+                return await self._in_time(
+                    self._siblings.ask(owner, f"{_AS_IT_CAME} {request.method}", request), request
+                )
+            return await self._answer_here(request)
         finally:
             self._running -= 1
+
+    async def take_over(self, request: Request) -> Response:
+        """The response to what another worker hands over, because this one owns its key; never raises either."""
+        how, _, method = request.method.partition(" ")
+        handed = Request(request.id, method, request.headers, request.body)
+        if how == _OPENED:
+            return await self._in_time(self._answer(handed, sealed=True), handed)
+        return await self._answer_here(handed)
+
+    async def _answer_here(self, request: Request) -> Response:
+        if request.method == SEALED_METHOD and self._channel is not None:
+            return await self._translated(request.id, self._answer_sealed(request, self._channel))
+        return await self._in_time(self._answer(request), request)
 
     async def _answer_sealed(self, request: Request, channel: SealedChannel) -> Response:
         """As if the request inside had come plain; every answer to it, errors and lateness included, is sealed."""
         opened = channel.open(request)
-        return opened.seal(await self._in_time(opened.request, sealed=True))
+        inner = opened.request
+        if self._siblings is not None and (owner := self._elsewhere(inner, self._siblings)) is not None:
+            answer = self._siblings.ask(owner, f"{_OPENED} {inner.method}", inner)
+        else:
+            answer = self._answer(inner, sealed=True)
+        return opened.seal(await self._in_time(answer, inner))
 
-    async def _in_time(self, request: Request, *, sealed: bool = False) -> Response:
-        return await self._translated(request.id, self._deadlines.run(self._answer(request, sealed=sealed)))
+    def _elsewhere(self, request: Request, siblings: Siblings) -> int | None:
+        """The other worker that answers a request of a known route, if it is not for this one."""
+        path = request.method.partition(" ")[2]
+        known = path in self._routes.signed or path in self._routes.open or request.method == SEALED_METHOD
+        return siblings.elsewhere(request) if known and len(request.body) <= limits.MAX_BODY_BYTES else None
+
+    async def _in_time(self, answer: Coroutine[Any, Any, Response], request: Request) -> Response:
+        return await self._translated(request.id, self._deadlines.run(answer))
 
     async def _translated(self, request_id: int, answer: Awaitable[Response]) -> Response:
         """`answer`, or the error that kept it from coming."""
@@ -159,6 +201,8 @@ class Dispatcher:
                 return 200, encode_json(await self._routes.open[call.path](call)), headers
             if call.path in self._routes.signed:
                 envelope = verify_envelope(call)
+                if self._siblings is not None:
+                    self._siblings.require_own(call.path, envelope.auth_key)
                 headers |= _WEBRPC_ADMIN if call.path.startswith(_ADMIN) else _WEBRPC  # only past the signature
                 signed = decode_call(call, envelope)
                 return 200, encode_json(await self._routes.signed[call.path](signed)), headers

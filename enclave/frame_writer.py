@@ -5,7 +5,9 @@ Under load that is a dozen answers at once, for the enclave and for the host tha
 
 import asyncio
 
-from protocol import frames
+from enclave.rpc.envelope import encode_json
+from protocol import errors, frames
+from protocol.errors import ProtocolError
 from protocol.frames import Request, Response
 
 
@@ -22,6 +24,14 @@ class FrameWriter:
         self._waiting.append(frames.encode(message))
         if len(self._waiting) == 1:
             self._loop.call_soon(self._flush)
+
+    def answer(self, response: Response) -> None:
+        """Queue `response`, or INTERNAL_ERROR where it is more than a frame holds: without one, somebody would wait."""
+        try:
+            self.send(response)
+        except ProtocolError:
+            body = encode_json(errors.error_body(errors.INTERNAL_ERROR))
+            self.send(Response(response.id, errors.INTERNAL_ERROR.status, {"content-type": "application/json"}, body))
 
     def _flush(self) -> None:
         self._transport.write(b"".join(self._waiting))

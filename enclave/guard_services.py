@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
+from typing import Final
 
 from enclave.config.guard import Guard
 from enclave.dispatch import Methods, SignedMethod
@@ -27,19 +29,21 @@ from enclave.rpc.guard_intents import GuardIntentsService
 from enclave.rpc.guard_review import GuardReviewService
 from enclave.rpc.rotation import RotationService
 
+_DECISION: Final = "decision"
+
 
 async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
     """The methods of an enclave whose role is "guard". `Refusal` or `BootError` where key or rules cannot be opened."""
     config, ports, clock = parts.config, parts.ports, parts.clock
     random = ports.entropy.random
-    records = Records(ports.store, parts.secrets.record_secret, config.deployment, clock.now_ms, random)
+    records = Records(ports.store, parts.secrets.record_secret, config.deployment, clock.now_ms, random, parts.versions)
     rule_book = RuleBook(records, guard, config.deployment)
     await rule_book.open()
     key = GuardKey(records, parts.shards, (config.threshold, len(config.holders)), random)
     await key.address()
     with suppress(Refusal):  # a share that a holder has missed can wait for a better boot, or an administrator
         await key.renew()
-    log = DecisionLog()
+    log = _decision_log(parts)
     wallets = WalletBook(records, key)
     budgets = Budgets(records, clock.now_s, random)
     registered_only = guard.wallets == "registered"
@@ -89,3 +93,12 @@ def _admin_methods(parts: Parts, records: Records, key: GuardKey) -> Mapping[str
         "/rpc/IdentityInstrumentAdmin/RefreshEncryptedData": rotation.refresh_encrypted_data,
         "/rpc/IdentityInstrumentAdmin/CleanupUnusedCipherKeys": rotation.cleanup_unused_cipher_keys,
     }
+
+
+def _decision_log(parts: Parts) -> DecisionLog:
+    """The log of all workers, which the first one keeps and shows to officers."""
+    if parts.worker.number == 0:
+        log = DecisionLog()
+        parts.siblings.listen(_DECISION, log.keep)
+        return log
+    return DecisionLog(partial(parts.siblings.tell, 0, _DECISION))

@@ -6,18 +6,16 @@ accepts.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from http import HTTPStatus
 from socket import socket
-from typing import cast
 
 from enclave.deadlines import Deadlines
 from enclave.errors import EgressError, GuardError, RelayError, StoreConflict, StoreError
-from enclave.frame_writer import FrameWriter
+from enclave.frame_link import FrameLink
 from protocol import guarding, limits, relaying, services
 from protocol.addresses import SERVICES_PORT
 from protocol.errors import ProtocolError
-from protocol.frames import FrameConnection, Request, Response
+from protocol.frames import Response
 from protocol.relaying import Relayed, RelayStatus
 from protocol.services import Credentials, Page, RecordKey, StoredRecord, Write
 
@@ -34,7 +32,7 @@ class ParentServices:
 
     def __init__(self, dial: Dial) -> None:
         self._dial = dial
-        self._link: _Link | None = None
+        self._link: FrameLink | None = None
         self._connecting = asyncio.Lock()
         self._deadlines: Mapping[float, Deadlines[Response]] = {
             seconds: Deadlines(seconds)
@@ -124,62 +122,10 @@ class ParentServices:
         link = await self._connected()
         return await link.call(method, body)
 
-    async def _connected(self) -> "_Link":
+    async def _connected(self) -> FrameLink:
         async with self._connecting:
             if self._link is None or self._link.closed:
                 connection = await self._dial(SERVICES_PORT)
                 loop = asyncio.get_running_loop()
-                _, self._link = await loop.create_connection(_Link, sock=connection)
+                _, self._link = await loop.create_connection(FrameLink, sock=connection)
             return self._link
-
-
-class _Link(asyncio.Protocol):
-    """One connection to the parent's services; many calls at once, answers in any order."""
-
-    def __init__(self) -> None:
-        self._frames = FrameConnection()
-        self._waiting: dict[int, asyncio.Future[Response]] = {}
-        self._next_id = 0
-        self._transport: asyncio.Transport | None = None
-        self._writer: FrameWriter | None = None
-        self.closed = False
-
-    async def call(self, method: str, body: bytes) -> Response:
-        if self.closed or self._writer is None or len(self._waiting) >= limits.MAX_IN_FLIGHT:
-            raise ConnectionError
-        self._next_id += 1
-        request_id = self._next_id
-        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        self._waiting[request_id] = future
-        try:
-            self._writer.send(Request(request_id, method, {}, body))
-            return await future
-        finally:
-            self._waiting.pop(request_id, None)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._writer = FrameWriter(self._transport)
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            messages = self._frames.receive(data)
-        except ProtocolError:
-            self._fail()
-            return
-        for message in messages:
-            if isinstance(message, Response):  # an answer that nobody waits for (late or made up) is dropped
-                future = self._waiting.get(message.id)
-                if future is not None and not future.done():
-                    future.set_result(message)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the signature is asyncio's
-        self._fail()
-
-    def _fail(self) -> None:
-        self.closed = True
-        for future in self._waiting.values():
-            with suppress(asyncio.InvalidStateError):
-                future.set_exception(ConnectionError())
-        if self._transport is not None:
-            self._transport.close()

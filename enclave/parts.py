@@ -8,6 +8,9 @@ from enclave.deployment import Deployment, DeploymentSecrets
 from enclave.ports import Ports
 from enclave.second_opinion import SecondOpinion
 from enclave.shards import Shards
+from enclave.siblings import Siblings
+from enclave.versions import Versions
+from enclave.workers import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +28,6 @@ class Parts:
     pcr0: bytes
     version: str
     """Measurement and version of the image, for those who ask."""
+    versions: Versions
+    worker: Worker
+    siblings: Siblings

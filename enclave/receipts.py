@@ -5,6 +5,7 @@ module, which makes documents one after the other.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 from typing import Final
@@ -23,12 +24,20 @@ HEADER: Final = "x-receipt"
 class Receipts:
     """Counts and signs the receipts of one boot."""
 
-    def __init__(self, deployment: str, secrets: DeploymentSecrets, epoch: bytes, clock: TrustedClock) -> None:
+    def __init__(
+        self,
+        deployment: str,
+        secrets: DeploymentSecrets,
+        epoch: bytes,
+        clock: TrustedClock,
+        next_number: Callable[[], int] | None = None,
+    ) -> None:
+        """`next_number` counts the receipts of all workers, where there are others."""
         self._deployment = deployment
         self._secrets = secrets
         self._epoch = epoch
         self._clock = clock
-        self._sequence = count(1)
+        self._next_number = next_number or count(1).__next__
 
     def begin(self, call: Call, nonce: str) -> "StartedReceipt":
         """Before the work: `Refusal` CLOCK_UNTRUSTED while it can still be refused without an effect."""
@@ -43,7 +52,7 @@ class Receipts:
             response_hash=hashlib.sha256(body).digest(),
             status=status,
             boot_epoch=self._epoch,
-            sequence=next(self._sequence),
+            sequence=self._next_number(),
             time_ms=time_ms,
         )
         public_key = self._secrets.identity_public_key

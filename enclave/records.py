@@ -8,8 +8,7 @@ A version is the trusted time of its write in milliseconds, or one more than the
 this boot has written is newer than everything that an earlier boot wrote, on any branch of history that the host kept.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,13 +16,13 @@ from enclave import sealing
 from enclave.errors import Refusal, StoreConflict, StoreError
 from enclave.ports import Store
 from enclave.secret import Secret
-from enclave.versions import SeenVersions
+from enclave.versions import SeenVersions, Step, Versions, claim
 from protocol import cbor, errors, limits
 from protocol.errors import ProtocolError
 from protocol.services import RecordKey, StoredRecord, Write
 
 _FORMAT: Final = "chancery/record/1"
-_READS: Final = 8  # of one record while this worker keeps writing it
+_READS: Final = 8  # of one record while this enclave keeps writing it
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +44,6 @@ class Change:
     body: Any
 
 
-@dataclass(slots=True)
-class _Writing:
-    """Writes of one record under way, and the highest version in whose place one of them was written."""
-
-    count: int = 0
-    replaced: int = -1
-
-
 class Conflict(Exception):
     """Somebody else wrote one of the records first. Load again and decide anew."""
 
@@ -67,10 +58,12 @@ class Records:
         deployment: str,
         now_ms: Callable[[], int],
         random: Callable[[int], bytes],
+        versions: Versions | None = None,
     ) -> None:
         """`root` is the deployment's record secret (32 bytes); the caller keeps it and may wipe it after this.
 
-        `now_ms` is trusted wall time; it refuses when there is none, and then nothing is written.
+        `now_ms` is trusted wall time; it refuses when there is none, and then nothing is written. `versions`: of which
+        records which has been seen in this boot; its own, if none are given.
         """
         self._store = store
         self._deployment = deployment
@@ -78,8 +71,7 @@ class Records:
         self._random = random
         self._seal_key = sealing.derive(root, "chancery/record-seal/1", deployment)
         self._index_key = sealing.derive(root, "chancery/record-index/1", deployment)
-        self._seen = SeenVersions()
-        self._writing: dict[bytes, _Writing] = {}
+        self._seen: Versions = SeenVersions() if versions is None else versions
 
     def key(self, table: str, *parts: str | bytes) -> RecordKey:
         """Where the record of `parts` lies: a keyed hash, so that the store learns no address or subject (LP-04)."""
@@ -92,7 +84,7 @@ class Records:
     async def load(self, *keys: RecordKey) -> list[Record | None]:
         """The current records, in order. `Refusal` STALE_RECORD, DATA_INTEGRITY_ERROR or DATABASE_ERROR.
 
-        A read that a write of this worker overtook is read again; one that is older than what was known before it was
+        A read that a write of this enclave overtook is read again; one that is older than what was known before it was
         asked for is stale.
         """
         for _ in range(_READS):
@@ -112,6 +104,12 @@ class Records:
         """Trusted time in seconds. `Refusal` CLOCK_UNTRUSTED."""
         return self._now_ms() // 1000
 
+    def is_current(self, key: RecordKey, version: int) -> bool:
+        """Whether a record that this worker has kept may still be used: its own changes drop it, and other workers'
+        show in the versions that all have seen.
+        """
+        return not self._seen.shared or version >= self._seen.floor(key.id)
+
     def is_latest(self, key: RecordKey, version: int) -> bool:
         """Whether this boot has seen nothing newer of a record."""
         return version >= self._seen.floor(key.id)
@@ -130,35 +128,20 @@ class Records:
         After DATABASE_ERROR it is unknown whether the write happened: callers must not go on with the effect. A store
         that agrees to two writes in the place of one version has lied to one of them: the later one is STALE_RECORD.
         """
-        if any(self._seen.floor(change.key.id) > change.expected for change in changes):
-            raise Conflict
         writes = [Write(change.key, change.expected, change.version, self._seal(change)) for change in changes]
-        with self._all_writing(changes) as places:
+        steps = [Step(change.key.id, change.expected, change.version) for change in changes]
+        await claim(self._seen, steps)
+        with self._seen.writing(steps) as agreed:
+            if any(self._seen.floor(step.record_id) > step.expected for step in steps):
+                raise Conflict
             try:
                 await self._store.put(writes)
             except StoreConflict:
                 raise Conflict from None
             except StoreError:
                 raise Refusal(errors.DATABASE_ERROR) from None
-            if any(place.replaced >= change.expected for place, change in zip(places, changes, strict=True)):
+            if not agreed():
                 raise Refusal(errors.STALE_RECORD)
-            for place, change in zip(places, changes, strict=True):
-                place.replaced = change.expected
-                self._seen.rise(change.key.id, change.version)
-
-    @contextmanager
-    def _all_writing(self, changes: Sequence[Change]) -> Iterator[list[_Writing]]:
-        """What these writes share with others of the same records that are under way; forgotten with the last."""
-        places = [self._writing.setdefault(change.key.id, _Writing()) for change in changes]
-        for place in places:
-            place.count += 1
-        try:
-            yield places
-        finally:
-            for place, change in zip(places, changes, strict=True):
-                place.count -= 1
-                if not place.count:
-                    self._writing.pop(change.key.id, None)
 
     def _take(self, key: RecordKey, stored: StoredRecord | None) -> Record | None:
         if stored is None:

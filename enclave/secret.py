@@ -29,9 +29,12 @@ class _Arena:
         self._map.madvise(mmap.MADV_DONTDUMP)
         self._map.madvise(_MADV_WIPEONFORK)
         self._view = memoryview(self._map)
+        self.lock()
+        self._free = list(range(0, _ARENA_BYTES, _SLOT_BYTES))  # its pop and append are atomic
+
+    def lock(self) -> None:
         if _libc.mlock(_ffi.from_buffer(self._view), _ARENA_BYTES) != 0:
             raise MemoryError("the arena for secrets cannot be locked")
-        self._free = list(range(0, _ARENA_BYTES, _SLOT_BYTES))  # its pop and append are atomic
 
     def take(self, size: int) -> tuple[int, memoryview]:
         try:
@@ -46,6 +49,11 @@ class _Arena:
 
 
 _arena = _Arena()
+
+
+def lock_arena() -> None:
+    """Lock the pages anew, in a process that was forked: it does not inherit the lock (mlock(2))."""
+    _arena.lock()
 
 
 class Secret:

@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final, cast
 
 from enclave.frame_writer import FrameWriter
-from enclave.rpc.envelope import encode_json
 from protocol import errors, limits
 from protocol.errors import ProtocolError
 from protocol.frames import FrameConnection, Request, Response
@@ -102,7 +101,8 @@ class _Connection(asyncio.Protocol):
     def _start(self, request: Request) -> None:
         if len(self._tasks) >= limits.MAX_IN_FLIGHT:
             body = json.dumps(errors.error_body(errors.BUSY)).encode()
-            self._send(Response(request.id, errors.BUSY.status, {"content-type": "application/json"}, body))
+            if self._writer is not None:
+                self._writer.send(Response(request.id, errors.BUSY.status, {"content-type": "application/json"}, body))
             return
         self._tasks.add(self._loop.create_task(self._run(request)))
 
@@ -111,15 +111,8 @@ class _Connection(asyncio.Protocol):
             response = await self._answer(request)
         finally:
             self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task(self._loop)))
-        try:
-            self._send(response)
-        except ProtocolError:  # more than a frame holds; without an answer the host would wait for one
-            body = encode_json(errors.error_body(errors.INTERNAL_ERROR))
-            self._send(Response(request.id, errors.INTERNAL_ERROR.status, {"content-type": "application/json"}, body))
-
-    def _send(self, response: Response) -> None:
         if self._writer is not None:
-            self._writer.send(response)
+            self._writer.answer(response)
 
     def _watch_partial_frame(self, *, fresh: bool) -> None:
         """A frame's time counts from its first byte, whatever drips after it."""

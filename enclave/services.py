@@ -17,7 +17,7 @@ from enclave.login.code_budget import CodeBudget
 from enclave.login.commitments import Commitments
 from enclave.login.id_token_mode import IdTokenMode
 from enclave.login.jwks import KeySets
-from enclave.login.mail_limits import MailLimits
+from enclave.login.mail_limits import MailCounter, mail_counter
 from enclave.login.modes import LoginMode
 from enclave.login.notices import Notices
 from enclave.login.oidc_proof import OidcProofs
@@ -51,14 +51,15 @@ async def instrument_methods(parts: Parts) -> Methods:
     """The methods of an enclave whose role is "instrument": those of signed envelopes, and those of intents."""
     config, ports, clock = parts.config, parts.ports, parts.clock
     random = ports.entropy.random
-    records = Records(ports.store, parts.secrets.record_secret, config.deployment, clock.now_ms, random)
+    records = Records(ports.store, parts.secrets.record_secret, config.deployment, clock.now_ms, random, parts.versions)
     accounts = Accounts(records, parts.shards, (config.threshold, len(config.holders)), random)
     devices, nonces = Devices(records), Nonces(records, config.limits.signatures_per_minute)
     sessions = Sessions(config.deployment, parts.secrets, parts.epoch, clock, random)
     tenants = Tenants(config, records)
     wallets = Wallets(tenants, clock, accounts, nonces)
-    commitments = Commitments()
-    client_secrets, mail_limits = ClientSecrets(records), MailLimits(config.limits)
+    counters = None if parts.worker.shared is None else parts.worker.shared.counters
+    commitments = Commitments(counters)
+    client_secrets, mail_limits = ClientSecrets(records), mail_counter(config.limits, counters)
     modes = _login_modes(parts, records, commitments, Proven(accounts, devices), client_secrets, mail_limits)
     proofs = LoginProofs(modes, commitments, clock.monotonic_ms)
     instrument = IdentityInstrument(config, clock, proofs, accounts, devices, sessions, wallets)
@@ -131,7 +132,7 @@ def _login_modes(
     commitments: Commitments,
     proven: Proven,
     secrets: ClientSecrets,
-    mail_limits: MailLimits,
+    mail_limits: MailCounter,
 ) -> Mapping[str, LoginMode]:
     config, ports, clock = parts.config, parts.ports, parts.clock
     random = ports.entropy.random

@@ -5,14 +5,62 @@ the number of users. A dictionary would take some 150 bytes an entry. Record ids
 choose where an entry lands, nor find two that share 128 bits.
 """
 
+import asyncio
 from array import array
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import ClassVar, Final, NamedTuple, Protocol
 
 _SHARDS: Final = 1024
 """Each grows by itself, so growing never takes more than a few milliseconds."""
 _FIRST_SLOTS: Final = 8
 _WORDS: Final = 3  # two of the id, one of the version
 _ID_BYTES: Final = 16
+_TURN_S: Final = 0.001
+
+
+class Step(NamedTuple):
+    """A conditional write of one record: `version` in the place of `expected` (0: of none)."""
+
+    record_id: bytes
+    expected: int
+    version: int
+
+
+class Versions(Protocol):
+    """Floors that only rise. Ids are uniform and of at least 16 bytes; versions are from 1 to 2^64 - 1."""
+
+    shared: ClassVar[bool]
+    """Whether other workers see and write them, too."""
+
+    def floor(self, record_id: bytes) -> int:
+        """The highest version seen of this record; 0 when it has not been seen."""
+        ...
+
+    def rise(self, record_id: bytes, version: int) -> None:
+        """Remember that `version` was seen; a lower one than before changes nothing."""
+        ...
+
+    def claim(self, steps: Sequence[Step]) -> bool:
+        """Before `writing`: False while another worker is writing one of these records, and then nothing was claimed.
+        `Refusal` BUSY when no further record can be remembered.
+        """
+        ...
+
+    def writing(self, steps: Sequence[Step]) -> AbstractContextManager[Callable[[], bool]]:
+        """Around a write that the store is asked for. To be called once the store has agreed: whether it has agreed to
+        no other write in the place of the same versions; then these are seen, all of them.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class _Writing:
+    """Writes of one record under way, and the highest version in whose place one of them was written."""
+
+    count: int = 0
+    replaced: int = -1
 
 
 class _Shard:
@@ -61,10 +109,13 @@ class _Shard:
 
 
 class SeenVersions:
-    """Floors that only rise. Ids are uniform and of at least 16 bytes; versions are from 1 to 2^64 - 1."""
+    """`Versions` of one worker, as many as it sees."""
+
+    shared: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self._shards = tuple(_Shard() for _ in range(_SHARDS))
+        self._writing: dict[bytes, _Writing] = {}
 
     @property
     def size_bytes(self) -> int:
@@ -72,17 +123,51 @@ class SeenVersions:
         return sum(len(shard) for shard in self._shards) * 8
 
     def floor(self, record_id: bytes) -> int:
-        """The highest version seen of this record; 0 when it has not been seen."""
-        high, low = _words(record_id)
+        """See `Versions`."""
+        high, low = id_words(record_id)
         return self._shards[high % _SHARDS].get(high, low)
 
     def rise(self, record_id: bytes, version: int) -> None:
-        """Remember that `version` was seen; a lower one than before changes nothing."""
-        high, low = _words(record_id)
+        """See `Versions`."""
+        high, low = id_words(record_id)
         shard = self._shards[high % _SHARDS]
         if version > shard.get(high, low):
             shard.put(high, low, version)
 
+    def claim(self, steps: Sequence[Step]) -> bool:  # noqa: ARG002  there is no other worker
+        """See `Versions`."""
+        return True
 
-def _words(record_id: bytes) -> tuple[int, int]:
+    @contextmanager
+    def writing(self, steps: Sequence[Step]) -> Iterator[Callable[[], bool]]:
+        """See `Versions`. What writes of the same records under way have in common is forgotten with the last."""
+        places = [self._writing.setdefault(step.record_id, _Writing()) for step in steps]
+        for place in places:
+            place.count += 1
+
+        def agreed() -> bool:
+            if any(place.replaced >= step.expected for place, step in zip(places, steps, strict=True)):
+                return False
+            for place, step in zip(places, steps, strict=True):
+                place.replaced = step.expected
+                self.rise(step.record_id, step.version)
+            return True
+
+        try:
+            yield agreed
+        finally:
+            for place, step in zip(places, steps, strict=True):
+                place.count -= 1
+                if not place.count:
+                    self._writing.pop(step.record_id, None)
+
+
+async def claim(versions: Versions, steps: Sequence[Step]) -> None:
+    """`Versions.claim`, once the worker that is writing one of these records has ended; its deadline sees to that."""
+    while not versions.claim(steps):  # noqa: ASYNC110  no event of another process wakes this loop
+        await asyncio.sleep(_TURN_S)
+
+
+def id_words(record_id: bytes) -> tuple[int, int]:
+    """The first 128 bits of an id as two words."""
     return int.from_bytes(record_id[:8], "little"), int.from_bytes(record_id[8:_ID_BYTES], "little")

@@ -65,7 +65,7 @@ def waas_methods(
             wallets, SecondSignature(parts.ports.guards), sending, former, clock, parts.ports.entropy.random
         )
         sign_up = SignUp(users, accounts, issued.invitations)
-        callers = Callers(tenants, clock)
+        callers = Callers(tenants, clock, parts.worker)
         return WaasService(tenants, callers, logins, users, sign_up, signing, sending, issued.id_tokens)
 
     later = Later(load)
@@ -132,7 +132,8 @@ def issuing(parts: Parts, records: Records, tenants: Tenants) -> Issuing:
         "/.well-known/jwks.json": id_tokens.key_set,
     }
     tls = client_context(config.tls_roots.webhooks or config.tls_roots.identity_providers)
-    events = Events(records, ports.store, tenants, clock, Delivery(ports.egress, tls, config.issuer, keys))
+    delivery = Delivery(ports.egress, tls, config.issuer, keys)
+    events = Events(records, ports.store, tenants, clock, delivery, recovers=parts.worker.number == 0)
     signer = ResponseSigner(config.issuer, keys, clock)
     invitations = Invitations(records, events, ports.entropy.random)
     return Issuing(id_tokens, published, signer, invitations, (events.run,))

@@ -7,24 +7,23 @@ same worker (design section 8), because that worker holds the key's short-lived 
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Annotated, Final
-
-import msgspec
+from typing import Final
 
 from host_proxy.backoff import Backoff
 from host_proxy.errors import Refused, TransportError
 from host_proxy.framing import FrameProtocol
 from host_proxy.logging import Log
 from host_proxy.metrics import Metrics
+from host_proxy.routing import worker_key
 from host_proxy.transport import open_connection
 from protocol import errors, limits
 from protocol.addresses import Address
 from protocol.errors import ErrorCode, ProtocolError
 from protocol.frames import Request, Response
+from protocol.workers import worker_of
 
 _RECONNECT_FIRST_S: Final = 0.05
 _RECONNECT_CAP_S: Final = 2.0
@@ -195,6 +194,12 @@ class WorkerPool:
         """Ends all connections."""
         await asyncio.gather(*(link.close() for link in self.links))
 
+    def owner_of(self, path: str, body: bytes, auth_key: str | None) -> EnclaveLink:
+        """The worker for a request to a method."""
+        if auth_key is None and len(self.links) > 1:
+            auth_key = worker_key(path, body)
+        return self.owner(auth_key)
+
     def owner(self, key: str | None) -> EnclaveLink:
         """The worker that holds `key`'s state; without a key the next connected one in turn."""
         if key is not None:
@@ -202,31 +207,3 @@ class WorkerPool:
         turn = next(self._turn)
         candidates = [link for link in self.links if link.connected] or self.links
         return candidates[turn % len(candidates)]
-
-
-def worker_of(key: str, workers: int) -> int:
-    """The number of the worker that owns `key`: the same in every process and on every host."""
-    digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % workers
-
-
-class _AuthKey(msgspec.Struct):
-    address: Annotated[str, msgspec.Meta(max_length=limits.MAX_AUTH_KEY_CHARS)]
-
-
-class _Envelope(msgspec.Struct):
-    authKey: _AuthKey  # noqa: N815  the wire's spelling
-
-
-_ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
-
-
-def routing_key(body: bytes) -> str | None:
-    """The auth key's address in a request body, lower case, or None.
-
-    Read leniently: the enclave judges the body. A body that says two things gets a worker that refuses it.
-    """
-    try:
-        return _ENVELOPE.decode(body).authKey.address.lower()
-    except (msgspec.MsgspecError, RecursionError, UnicodeError):
-        return None

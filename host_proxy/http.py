@@ -17,13 +17,14 @@ import msgspec
 
 from host_proxy import cors
 from host_proxy.client_address import ClientAddresses
-from host_proxy.enclave_link import WorkerPool, routing_key
+from host_proxy.enclave_link import WorkerPool
 from host_proxy.errors import Refused
 from host_proxy.health import HealthMonitor
 from host_proxy.listed_headers import RETURNED, check_single, forwarded
 from host_proxy.logging import Log, Pseudonyms
 from host_proxy.metrics import OTHER, SERVICES, Metrics
 from host_proxy.rate_limit import TokenBuckets
+from host_proxy.routing import routing_key
 from host_proxy.trace_id import choose_trace_id
 from protocol import errors, limits
 from protocol.errors import ErrorCode, error_body
@@ -167,7 +168,7 @@ class Ingress:
             self._metrics.limited("auth_key")
             raise Refused(errors.USAGE_LIMIT_EXCEEDED, retry_after_s=wait_s)
         headers = self._scope_headers | call.forwarded(*forwarded(service))
-        answer = await self._pool.owner(key).call(f"{call.method} {call.path}", headers, body)
+        answer = await self._pool.owner_of(call.path, body, key).call(f"{call.method} {call.path}", headers, body)
         return _reply_of(answer)
 
     async def _from_enclave(self, call: _Call) -> Reply:

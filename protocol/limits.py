@@ -16,6 +16,7 @@ MAX_HEADER_NAME_CHARS: Final = 64
 MAX_HEADER_VALUE_CHARS: Final = 16 * KIB  # an attestation document is 4,426-7,539 bytes before base64
 MAX_IN_FLIGHT: Final = 256  # requests per connection; more get an explicit "busy"
 MAX_CONNECTIONS: Final = 64  # host connections per worker
+MAX_WORKERS: Final = 16  # of one enclave; each pair has a socket, and each asks the share holders itself
 MAX_SOCKET_PATH_BYTES: Final = 90  # sun_path holds 107, of which `_PORT` takes up to 11
 FRAME_DEADLINE_S: Final = 10.0  # from the first byte of a frame to its last
 IDLE_DEADLINE_S: Final = 300.0  # a connection with no request in flight

@@ -6,6 +6,7 @@ Used by `make run`, `make demo`, the benchmarks and the end-to-end tests.
 
 import asyncio
 import contextlib
+import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -194,9 +195,10 @@ def _relay(node: str, folder: Path) -> RelayConfig:
 
 def _host(place: Place, options: Options, stand_ins: StandIns, prepared: Prepared) -> Host:
     pcrs: Any = {str(index): prepared.image.pcrs[index].hex() for index in range(3)}
+    workers = json.loads(place.config).get("workers", 1)
     config = HostConfig(
         version=1,
-        enclave=Enclave(address=prepared.launcher.address),
+        enclave=Enclave(address=prepared.launcher.address, workers=workers),
         store=str(place.store),
         listen=place.listen[0],
         metrics_listen=place.listen[1],

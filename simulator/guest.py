@@ -10,6 +10,7 @@ IMAGE is the staged image (readable), SOCKETS the one folder that both sides see
 """
 
 import asyncio
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -44,19 +45,27 @@ def _boot(image: Path, sockets: Path) -> int:
     from enclave.hardening import harden_process
     from enclave.serve import serve
     from enclave.system import KernelEntropy, SystemClock
+    from enclave.workers import fork_workers
     from protocol.addresses import INGRESS_PORT
     from simulator import vsock
     from simulator.nsm_socket import NsmSocket
 
     async def listen(factory: Callable[[], asyncio.Protocol]) -> None:
-        await vsock.serve(sockets / VSOCK, {INGRESS_PORT: factory})
+        if worker.number:
+            vsock.serve_passed(passing[worker.number][1], factory)
+        else:
+            others = {INGRESS_PORT + number: pair[0] for number, pair in passing.items()}
+            await vsock.serve(sockets / VSOCK, {INGRESS_PORT: factory}, others)
 
     try:
         harden_process()
         config = parse_config((image / "app" / "config.json").read_bytes())
+        passing = {number: socket.socketpair() for number in range(1, config.workers)}
+        entropy = KernelEntropy(_SYSFS)
+        worker = fork_workers(config.workers, config.limits.seen_records, entropy.random)
         nsm = NsmSocket(sockets / NSM)
-        hardware = Hardware(nsm, vsock.dial(sockets / VSOCK), SystemClock(_SYSFS), KernelEntropy(_SYSFS))
-        asyncio.run(serve(config, hardware, listen, vsock.peer_is_parent))
+        hardware = Hardware(nsm, vsock.dial(sockets / VSOCK), SystemClock(_SYSFS), entropy)
+        asyncio.run(serve(config, hardware, listen, vsock.peer_is_parent, worker))
     except (BootError, NsmError) as error:
         log.event("halted", code=error.code, detail=str(error))
         return 1

@@ -6,13 +6,14 @@ emulator speaks the same, so the host does not know which of the two it talks to
 """
 
 import asyncio
+import contextlib
 import os
 import re
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from enclave.errors import EgressError
 from protocol import limits
@@ -48,14 +49,39 @@ def dial(path: Path) -> Callable[[int], Awaitable[socket.socket]]:
 
 
 async def serve(
-    path: Path, ports: Mapping[int, ProtocolFactory], *, deadline_s: float = limits.CONNECT_DEADLINE_S
+    path: Path,
+    ports: Mapping[int, ProtocolFactory],
+    others: Mapping[int, socket.socket] | None = None,
+    *,
+    deadline_s: float = limits.CONNECT_DEADLINE_S,
 ) -> asyncio.Server:
     """Listen on `path` (mode 0600, made anew) for the host; each connection gets a protocol of the port it names.
 
-    A connection that is slow, names another port or says anything else is closed without an answer.
+    Connections to the ports of `others` are passed to the processes at the other ends (`serve_passed`). A connection
+    that is slow, names another port or says anything else is closed without an answer.
     """
     loop = asyncio.get_running_loop()
-    return await loop.create_unix_server(lambda: _Handshake(ports, deadline_s), sock=listen(path))
+    return await loop.create_unix_server(lambda: _Handshake(ports, others or {}, deadline_s), sock=listen(path))
+
+
+def serve_passed(passing: socket.socket, factory: ProtocolFactory) -> None:
+    """Serve the connections to this process's port that the process which listens passes over."""
+    loop = asyncio.get_running_loop()
+    passing.setblocking(False)
+    attaching: set[asyncio.Task[Any]] = set()
+
+    def receive() -> None:
+        with contextlib.suppress(BlockingIOError):
+            data, descriptors, _, _ = socket.recv_fds(passing, 1, 1)
+            if not data:
+                loop.remove_reader(passing)
+            for descriptor in descriptors:
+                connection = socket.socket(fileno=descriptor)
+                task = loop.create_task(loop.connect_accepted_socket(factory, connection))
+                attaching.add(task)
+                task.add_done_callback(attaching.discard)
+
+    loop.add_reader(passing, receive)
 
 
 def listen(path: Path) -> socket.socket:
@@ -71,8 +97,11 @@ def listen(path: Path) -> socket.socket:
 class _Handshake(asyncio.Protocol):
     """Reads the host's first line, then hands the transport to the protocol of that port."""
 
-    def __init__(self, ports: Mapping[int, ProtocolFactory], deadline_s: float) -> None:
+    def __init__(
+        self, ports: Mapping[int, ProtocolFactory], others: Mapping[int, socket.socket], deadline_s: float
+    ) -> None:
         self._ports = ports
+        self._others = others
         self._deadline_s = deadline_s
         self._received = bytearray()
 
@@ -95,6 +124,12 @@ class _Handshake(asyncio.Protocol):
 
     def _hand_over(self, line: bytes, early: bytes) -> None:
         hello = _HELLO.match(line)
+        if hello is not None and int(hello[1]) in self._others and not early:
+            self._transport.write(b"OK %s\n" % hello[1])
+            connection = self._transport.get_extra_info("socket")
+            socket.send_fds(self._others[int(hello[1])], [b"+"], [connection.fileno()])
+            self._transport.abort()  # our end of it; the other process has its own
+            return
         factory = self._ports.get(int(hello[1])) if hello else None
         if hello is None or factory is None:
             self._transport.abort()

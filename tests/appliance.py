@@ -197,11 +197,16 @@ class MemoryMailer:
         self.sent.append(message)
 
     def last_code(self) -> str:
-        body = self.sent[-1].get_body(("plain",))
-        assert body is not None
-        match = re.search(r"code: ([0-9A-Z-]+)", body.get_content())
-        assert match is not None
-        return match[1]
+        return mail_code(self.sent[-1])
+
+
+def mail_code(message: EmailMessage) -> str:
+    """The code in a login mail."""
+    body = message.get_body(("plain",))
+    assert body is not None
+    match = re.search(r"code: ([0-9A-Z-]+)", body.get_content())
+    assert match is not None
+    return match[1]
 
 
 class ClosedEgress:

@@ -34,4 +34,6 @@ class Limits(Measured, frozen=True, kw_only=True):
     """How long after a login its device may change who else gets in."""
     account_delay_s: Annotated[int, msgspec.Meta(ge=1, le=2_592_000)] = 86_400
     """How long a frozen account stays frozen after somebody asked for the end of it, and before it can be deleted."""
+    seen_records: Annotated[int, msgspec.Meta(ge=1000, le=100_000_000)] = 1_000_000
+    """With several workers: of how many records a boot remembers the newest version; 43 bytes each."""
     clock_skew_ms: Annotated[int, msgspec.Meta(ge=100, le=60_000)] = 5000

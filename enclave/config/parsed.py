@@ -44,6 +44,8 @@ class Config(Measured, frozen=True, kw_only=True):
     """Who issues ID tokens about users of embedded wallets, and signs answers; without it nobody does."""
     guard: Guard | None = None
     """What a guard is configured by; only with that role, which in turn has no scopes."""
+    workers: Annotated[int, msgspec.Meta(ge=1, le=limits.MAX_WORKERS)] = 1
+    """Processes that serve, each on one core and one vsock port (ADR 0028)."""
     limits: Limits = Limits()
     kms_client: Literal["python", "sdk-c"] = "python"
     sdk_library: str = ""

@@ -134,7 +134,7 @@ class Cosigner:
                 await self._step_up.require(request.wallet, _UPDATE, token)
             return await self._key.sign(request.key_digest or request.digest)
         decision = await self._judge(request, rules, about)
-        self._log.add(decision, about)
+        await self._log.add(decision, about)
         if decision.outcome is Outcome.DENY:
             raise _refusal(decision.outcome, decision.deciding.by)
         approved = await self._require_approved(request, decision, rules)

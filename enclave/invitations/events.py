@@ -73,8 +73,17 @@ class Events:
     """Keeps events, and tells them."""
 
     def __init__(
-        self, records: Records, store: Store, tenants: Tenants, clock: TrustedClock, delivery: Delivery
+        self,
+        records: Records,
+        store: Store,
+        tenants: Tenants,
+        clock: TrustedClock,
+        delivery: Delivery,
+        *,
+        recovers: bool = True,
     ) -> None:
+        """`recovers`: whether it falls to this worker to tell what earlier boots have left."""
+        self._recovers = recovers
         self._records = records
         self._store = store
         self._tenants = tenants
@@ -95,7 +104,7 @@ class Events:
     async def run(self) -> None:
         """Tell what there is to tell, for ever: what earlier boots have left, and what is added."""
         pause_s = FIRST_PAUSE_S
-        while not await self._recovered():
+        while self._recovers and not await self._recovered():
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
         while True:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from enclave.auth_key import Key
 from enclave.errors import Refusal
+from enclave.shared_counters import SharedCounters, Use
 from protocol import errors, limits
 
 
@@ -43,12 +44,16 @@ class Commitment:
     """Whether what it proves is new, and may be linked to an account but not log in."""
     pending: bool = False
     """Whether its code is still on the way to the mail server: until it is taken there, nobody can answer."""
+    counted: Use | None = None
+    """How all workers together count it among those of its verifier."""
 
 
 class Commitments:
     """All live commitments of a worker, at most `MAX_COMMITMENTS` of each mode: one mode's flood fills no other's."""
 
-    def __init__(self) -> None:
+    def __init__(self, counters: SharedCounters | None = None) -> None:
+        """`counters`: where other workers count, too."""
+        self._counters = counters
         self._live: dict[CommitmentKey, Commitment] = {}
         self._also: dict[CommitmentKey, CommitmentKey] = {}
         self._counts: Counter[str] = Counter()
@@ -78,6 +83,7 @@ class Commitments:
             self._counts[commitment.key.auth_mode] -= 1
             if commitment.also is not None:
                 del self._also[commitment.also]
+            self.give_back(commitment.counted)
 
     def live_for(self, key: CommitmentKey, now_ms: int) -> int:
         """How many auth keys have a live commitment for the same scope, mode, identity type and verifier."""
@@ -86,6 +92,27 @@ class Commitments:
             (k.scope, k.auth_mode, k.identity_type, k.verifier) == what and c.deadline_ms > now_ms
             for k, c in self._live.items()
         )
+
+    def admit(self, key: CommitmentKey, now_ms: int, deadline_ms: int) -> Use | None:
+        """Room for one more auth key that waits for an answer of the same verifier, or USAGE_LIMIT_EXCEEDED.
+
+        Where other workers count, too: what to give back, which `withdraw` does once it is in a commitment.
+        """
+        if self._counters is None:
+            if self.live_for(key, now_ms) < limits.MAX_COMMITMENTS_PER_IDENTITY:
+                return None
+            raise Refusal(errors.USAGE_LIMIT_EXCEEDED)
+        what = (key.scope, key.auth_mode, key.identity_type, key.verifier)
+        for place in range(limits.MAX_COMMITMENTS_PER_IDENTITY):
+            use = Use(("login", *what, str(place)), 1, deadline_ms)
+            if self._counters.take([use], now_ms):
+                return use
+        raise Refusal(errors.USAGE_LIMIT_EXCEEDED)
+
+    def give_back(self, counted: Use | None) -> None:
+        """Undo `admit`."""
+        if counted is not None and self._counters is not None:
+            self._counters.give_back(counted)
 
     def start_attempt(self, key: CommitmentKey, now_ms: int) -> Commitment:
         """Count a try and return the commitment. INVALID_REQUEST, TOO_MANY_ATTEMPTS or CHALLENGE_EXPIRED."""

@@ -17,7 +17,7 @@ from enclave.clock import TrustedClock
 from enclave.config import Scope
 from enclave.errors import MailError, Refusal
 from enclave.login.login_mail import new_mail
-from enclave.login.mail_limits import MailLimits
+from enclave.login.mail_limits import MailCounter
 from enclave.ports import Mailer
 from enclave.tenants.tenants import Tenants
 from protocol import errors, limits
@@ -54,7 +54,7 @@ class Notices:
         tenants: Tenants,
         clock: TrustedClock,
         mailer: Mailer,
-        mail_limits: MailLimits,
+        mail_limits: MailCounter,
         random: Callable[[int], bytes],
     ) -> None:
         self._tenants = tenants

@@ -16,11 +16,11 @@ from enclave.login import otp
 from enclave.login.code_budget import CodeBudget
 from enclave.login.commitments import Commitment, CommitmentKey, Commitments
 from enclave.login.login_mail import compose_login_mail
-from enclave.login.mail_limits import MailLimits
+from enclave.login.mail_limits import MailCounter
 from enclave.login.modes import LoginRequest, LoginStarted
 from enclave.login.proven import Proven
 from enclave.ports import Mailer
-from protocol import errors, limits
+from protocol import errors
 
 MODE: Final = "OTP"
 
@@ -36,7 +36,7 @@ class OtpMode:
         proven: Proven,
         budget: CodeBudget,
         mailer: Mailer,
-        mail_limits: MailLimits,
+        mail_limits: MailCounter,
         random: Callable[[int], bytes],
     ) -> None:
         self._settings = settings
@@ -67,22 +67,24 @@ class OtpMode:
         known = await self._proven.identity(scope.scope, request.auth_key, email_identity(recipient))
         key = CommitmentKey(scope.scope, MODE, request.identity_type, verifier, request.auth_key)
         now_ms = self._clock.monotonic_ms()
-        if not known and self._commitments.live_for(key, now_ms) >= limits.MAX_COMMITMENTS_PER_IDENTITY:
-            raise Refusal(errors.USAGE_LIMIT_EXCEEDED)
-        device = str(request.auth_key) if known else ""
-        self._mail_limits.take(scope.scope, recipient, device, now_ms)
-        if scope.email_code == "digits":
-            await self._budget.take(scope.scope, recipient, device, self._clock.now_s())
+        deadline_ms = now_ms + self._settings.otp_s * 1000
+        counted = None if known else self._commitments.admit(key, now_ms, deadline_ms)
+        try:
+            await self._count_mail(scope, recipient, str(request.auth_key) if known else "", now_ms)
+        except BaseException:
+            self._commitments.give_back(counted)
+            raise
         code = self._generate_code(scope)
         client_salt, server_salt = otp.generate_salt(self._random), otp.generate_salt(self._random)
         commitment = Commitment(
             key=key,
             handle=recipient,
             signer=request.signer,
-            deadline_ms=now_ms + self._settings.otp_s * 1000,
+            deadline_ms=deadline_ms,
             challenge=server_salt,
             answers=otp.stored_answers(server_salt, client_salt, code),
             pending=True,
+            counted=counted,
         )
         self._commitments.add(commitment, now_ms)
         await self._send(request, commitment, code)
@@ -93,6 +95,12 @@ class OtpMode:
         """ANSWER_INCORRECT unless `answer` is that of the mailed code."""
         otp.verify_answer(commitment.answers, commitment.challenge, answer)
         return email_identity(commitment.handle)
+
+    async def _count_mail(self, scope: Scope, recipient: str, device: str, now_ms: int) -> None:
+        """`device` is empty for one that has proven nothing yet."""
+        self._mail_limits.take(scope.scope, recipient, device, now_ms)
+        if scope.email_code == "digits":
+            await self._budget.take(scope.scope, recipient, device, self._clock.now_s())
 
     async def _recipient(self, request: LoginRequest) -> tuple[str, str]:
         """Address and verifier."""

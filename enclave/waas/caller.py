@@ -12,9 +12,11 @@ from enclave.clock import TrustedClock
 from enclave.config import Scope
 from enclave.config.embedded import EmbeddedWallets
 from enclave.errors import Refusal
+from enclave.ownership import require_own
 from enclave.rpc.envelope import Call, parse_object, require_json_post
 from enclave.sequence.p256 import verify_p256
 from enclave.tenants.tenants import Tenants
+from enclave.workers import ALONE, Worker
 from evm.address import address_from_bytes, checksum
 from evm.errors import EvmError
 from evm.intents.envelope import VerifiedIntent, parse_intent, verify_intent
@@ -80,8 +82,9 @@ async def require_tenant(tenants: Tenants, call: Call) -> tuple[Scope, EmbeddedW
 class Callers:
     """Verifies intents, and takes each that does something once."""
 
-    def __init__(self, tenants: Tenants, clock: TrustedClock) -> None:
+    def __init__(self, tenants: Tenants, clock: TrustedClock, worker: Worker = ALONE) -> None:
         self._tenants = tenants
+        self._worker = worker
         self._clock = clock
         self._used: OrderedDict[bytes, int] = OrderedDict()
 
@@ -95,6 +98,7 @@ class Callers:
             intent = verify_intent(parse_intent(body["intent"]), self._clock.now_s(), verify_p256)
             validate_session(intent.data, intent.session)
             key, public_key = _key(intent)
+        require_own(self._worker, call.path, key)
         scope, tenant, origin = await require_tenant(
             self._tenants, call
         )  # it may be looked up: not for who has signed nothing

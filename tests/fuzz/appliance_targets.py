@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from enclave.dispatch import NONCE_HEADER
-from enclave.parent import _Link
+from enclave.frame_link import FrameLink
 from enclave.server import FrameServer
 from protocol import canonical_json, errors, frames
 from protocol.errors import ProtocolError
@@ -169,7 +169,7 @@ def _parent(data: bytes) -> object:
     """Bytes of the parent's services while a call waits."""
 
     async def feed() -> object:
-        link = _Link()
+        link = FrameLink()
         link.connection_made(Sink())
         call = asyncio.ensure_future(link.call("store.get", b""))
         await asyncio.sleep(0)

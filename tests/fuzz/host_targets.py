@@ -14,7 +14,6 @@ from host_proxy.client_address import ClientAddresses
 from host_proxy.config import load_config
 from host_proxy.egress import EgressProxy
 from host_proxy.egress_policy import EgressPolicy
-from host_proxy.enclave_link import routing_key
 from host_proxy.errors import ConfigError, EgressRefused, LaunchError
 from host_proxy.health import _worker_health
 from host_proxy.http import Receive, Scope, Send
@@ -22,6 +21,7 @@ from host_proxy.http_edge import Door, EdgeProtocol
 from host_proxy.logging import Log
 from host_proxy.metrics import Metrics
 from host_proxy.nitro_cli import _decode, _Described
+from host_proxy.routing import routing_key
 from host_proxy.services import Services
 from protocol import services
 from protocol.frames import Request, Response

@@ -464,15 +464,15 @@ async def test_an_officer_reads_what_was_decided_and_tries_new_rules_on_it(guard
     assert (await refused(guard.ask("Decisions", {}, "GuardRules"))).code == 2001
 
 
-def test_recorded_decisions_are_bounded_and_the_newest_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_recorded_decisions_are_bounded_and_the_newest_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     log = DecisionLog()
     decision = decide(ORDINARY[0].effects())
     size = len(log_line(decision, about(1)))
     monkeypatch.setattr(decision_log, "MAX_KEPT_DECISION_BYTES", 10 * size + 5)
     for second in range(1, 10):
-        log.add(decision, about(second))
+        await log.add(decision, about(second))
     for second in range(1, 5):
-        log.add(decision, about(second))
+        await log.add(decision, about(second))
     assert [parse_log_line(line).about.now_s for line in log.newest(10**6)] == [4, 5, 6, 7, 8, 9, 1, 2, 3, 4]
     assert [parse_log_line(line).about.now_s for line in log.newest(3 * size + 3)] == [2, 3, 4]
     assert log.newest(size) == []

@@ -13,14 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host_proxy.enclave_link import EnclaveLink, WorkerPool, _Session, routing_key, worker_of
+from enclave.ownership import owner_of
+from host_proxy.enclave_link import EnclaveLink, WorkerPool, _Session
 from host_proxy.errors import Refused
 from host_proxy.logging import Log
 from host_proxy.metrics import Metrics
-from protocol import errors, limits
+from host_proxy.routing import routing_key, worker_key
+from protocol import cbor, errors, limits
 from protocol.addresses import HybridAddress
 from protocol.errors import ErrorCode
 from protocol.frames import Request, Response, encode
+from protocol.workers import worker_of
 from tests.host_proxy.conftest import eventually
 from tests.host_proxy.guest import Guest, GuestConnection
 
@@ -276,8 +279,35 @@ async def test_without_a_key_only_connected_workers_are_asked(folder: Path, log:
     assert {pool.owner(None) for _ in range(6)} == {links[1]}
 
 
+P256 = "0x04" + "ab" * 64
+INTENT = {"intent": {"signatures": [{"sessionId": "0x0104" + "Ab" * 64}]}}
+WALLET_INTENT = {"intent": {"signatures": [{"sessionId": "0x" + "Cd" * 20}]}}
+SEALED = cbor.dumps([1, b"\xab" * 16, bytes(16), bytes(32), b""])
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "key"),
+    [
+        ("/rpc/Channel/Sealed", SEALED, "ab" * 16),
+        ("/rpc/Channel/Sealed", cbor.dumps([2, b"\xab" * 16]), None),
+        ("/rpc/Channel/Sealed", b"\xff", None),
+        ("/rpc/WaasAuthenticator/SendIntent", json.dumps(INTENT).encode(), P256),
+        ("/rpc/WaasAuthenticator/RegisterSession", json.dumps(WALLET_INTENT).encode(), "0x" + "cd" * 20),
+        ("/rpc/WaasAuthenticator/SendIntent", b'{"intent":{"signatures":[]}}', None),
+        ("/rpc/WaasAuthenticator/SendIntent", b"{", None),
+        ("/rpc/Guard/Sign", b"{}", None),
+    ],
+)
+def test_requests_without_an_auth_key_are_routed_by_what_stands_for_one(
+    path: str, body: bytes, key: str | None
+) -> None:
+    assert worker_key(path, body) == key
+    expected = None if key is None else worker_of(key, 7)
+    assert owner_of(Request(1, f"POST {path}", {}, body), 7) == expected, "the enclave says the same"
+
+
 def test_routing_is_the_same_in_every_process() -> None:
-    script = "from host_proxy.enclave_link import worker_of; print([worker_of(f'0x{n:040x}', 7) for n in range(40)])"
+    script = "from protocol.workers import worker_of; print([worker_of(f'0x{n:040x}', 7) for n in range(40)])"
     expected = [worker_of(f"0x{n:040x}", 7) for n in range(40)]
     for seed in ("1", "2"):
         done = subprocess.run(

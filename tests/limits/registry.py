@@ -66,6 +66,7 @@ PROVIDER_KEYS: Final = "tests/enclave_login/test_provider_keys.py"
 LOGINS: Final = "tests/enclave_accounts/test_account_logins.py"
 NOTICES: Final = "tests/enclave_accounts/test_account_notices.py"
 ROTATION: Final = "tests/enclave_accounts/test_rotation.py"
+WORKERS: Final = "tests/enclave_workers/test_workers_boot.py"
 WALLETS: Final = "tests/enclave_wallet/test_wallet_limits.py"
 
 TOO_MANY: Final = "test_pending_updates_and_finished_ones_and_attestations_leave_when_there_are_too_many"
@@ -73,6 +74,7 @@ TOO_MANY: Final = "test_pending_updates_and_finished_ones_and_attestations_leave
 COVERED: Final[dict[str, str | tuple[str, str]]] = {
     "MAX_FRAME_BYTES": f"{FRAMES}::test_frame_at_the_cap_passes_and_one_byte_more_is_refused_on_both_sides",
     "MAX_METHOD_CHARS": f"{FRAMES}::test_fields_above_their_cap_are_refused_on_both_sides",
+    "MAX_WORKERS": f"{WORKERS}::test_workers_at_the_cap_are_taken_and_one_more_or_none_are_refused",
     "MAX_HEADERS": f"{FRAMES}::test_fields_above_their_cap_are_refused_on_both_sides",
     "MAX_HEADER_NAME_CHARS": f"{FRAMES}::test_fields_above_their_cap_are_refused_on_both_sides",
     "MAX_HEADER_VALUE_CHARS": f"{FRAMES}::test_fields_above_their_cap_are_refused_on_both_sides",

@@ -242,7 +242,7 @@ async def silent_parent() -> AsyncIterator[tuple[ParentServices, socket.socket]]
     parent = ParentServices(dial)
     yield parent, theirs
     if parent._link is not None:
-        parent._link._fail()
+        parent._link.fail()
     ours.close()
     theirs.close()
 
