@@ -37,9 +37,9 @@ def plan(source: JsonFile, as_json: user.Json = False) -> None:
     value = read_json(source)
     try:
         result = _planned(value)
-    except WalletError as error:
-        leave(ExitCode.FAILED, error.code if error.reason is None else f"{error.code} ({error.reason})")
     except EvmError as error:
+        if isinstance(error, WalletError) and error.reason is not None:
+            leave(ExitCode.FAILED, f"the session contract would not take this: {error.code} ({error.reason})")
         leave(ExitCode.USAGE, f"the file cannot be read ({error.code})")
     hashes = [f"call {number}     {hash_}" for number, hash_ in enumerate(result["sign"])]
     words = [*result["words"], f"digest     {result['digest']}", *hashes]
