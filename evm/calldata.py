@@ -1,7 +1,9 @@
-"""What a call does: the token calls that move or release assets, decoded and put into words.
+"""What a call does, in words: the token calls that most transactions make, and through `evm.effects` all others.
 
-The table below is the whole list of interfaces; none is ever taken from a request (SE-17). A call that is not in it, or
-is not encoded exactly as the ABI says, stays an `unknown-call`, which a guard must treat as such (SE-18).
+The table below has the sentences of the most common functions, with their arguments by name; nothing has to load for
+them. Of the rest, a caller that says who calls is told what a guard is told (`evm.effects.call_words`). No interface is
+ever taken from a request (SE-17). A call that is in no table, or is not encoded exactly as the ABI says, stays an
+`unknown-call`, which a guard must treat as such (SE-18).
 """
 
 from collections.abc import Callable, Mapping
@@ -28,17 +30,17 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """What one call does. `name` is from a closed set: `native-transfer`, `create`, `unknown-call`, or a table row."""
+    """What one call does.
+
+    `name` is `native-transfer`, `create`, `unknown-call`, a row of the table below, or `call.` and the name of another
+    function that `evm.effects` knows. `decoded`: whether everything that the call itself says has been understood.
+    """
 
     name: str
     arguments: tuple[Argument, ...]
     words: str
     selector: bytes = b""
-
-    @property
-    def decoded(self) -> bool:
-        """Whether everything that the call itself says has been understood."""
-        return self.name not in ("unknown-call", "create")
+    decoded: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """The effects for JSON; integers as decimal text."""
@@ -62,11 +64,16 @@ class _Interface:
     sentence: Callable[[Mapping[str, Any]], str]
 
 
-def understand(to: Address | None, value: int, data: bytes) -> Effects:
-    """What a call of `value` wei and calldata `data` to `to` does; `to` None creates a contract from `data`."""
+def understand(
+    to: Address | None, value: int, data: bytes, *, sender: Address | None = None, chain_id: int = 0
+) -> Effects:
+    """What a call of `value` wei and calldata `data` to `to` does; `to` None creates a contract from `data`.
+
+    Without a `sender`, functions that are not in the table below stay unknown.
+    """
     if to is None:
         words = f"Create a contract from {len(data)} bytes of code{_with_coins(value)}"
-        return Effects("create", (), words)
+        return Effects("create", (), words, decoded=False)
     if not data:
         return Effects("native-transfer", (), f"Transfer {coins(value)} to {checksum(to)}")
     selector = data[:SELECTOR_BYTES]
@@ -80,14 +87,30 @@ def understand(to: Address | None, value: int, data: bytes) -> Effects:
         shown = {a.name: _shown(a) for a in arguments}
         words = interface.sentence({**shown, "token": checksum(to)}) + _with_coins(value)
         return Effects(interface.name, arguments, words, selector)
-    return _unknown(to, value, data, "")
+    return _unknown(to, value, data, "") if sender is None else _by_effects(to, value, data, sender, chain_id)
+
+
+def has_sentence(data: bytes) -> bool:
+    """Whether the table below knows the function, or there is none."""
+    return not data or data[:SELECTOR_BYTES] in _INTERFACES
+
+
+def _by_effects(to: Address, value: int, data: bytes, sender: Address, chain_id: int) -> Effects:
+    from evm.effects.call_words import call_words  # large, and most transactions need none of it
+
+    found = call_words(to, data, sender, chain_id)
+    if found is None:
+        return _unknown(to, value, data, "")
+    if not found.sentences:
+        return _unknown(to, value, data, f", which looks like {found.function} but is not encoded as one")
+    words = f"Call {found.function} of {checksum(to)}{_with_coins(value)}: {'; '.join(found.sentences)}"
+    return Effects(f"call.{found.function}", (), words, data[:SELECTOR_BYTES], found.understood)
 
 
 def _unknown(to: Address, value: int, data: bytes, remark: str) -> Effects:
     what = f"selector 0x{data[:SELECTOR_BYTES].hex()}, {len(data)} bytes{remark}"
-    return Effects(
-        "unknown-call", (), f"Call {checksum(to)} in an unknown way ({what}){_with_coins(value)}", data[:SELECTOR_BYTES]
-    )
+    words = f"Call {checksum(to)} in an unknown way ({what}){_with_coins(value)}"
+    return Effects("unknown-call", (), words, data[:SELECTOR_BYTES], decoded=False)
 
 
 def _with_coins(value: int) -> str:

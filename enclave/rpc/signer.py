@@ -18,6 +18,7 @@ from enclave.rpc.envelope import SignedCall, encode_json
 from enclave.second_opinion import SecondOpinion
 from enclave.wallets import Wallets
 from evm.address import Address, parse_address
+from evm.calldata import has_sentence
 from evm.delegations.delegation_type import is_delegation
 from evm.errors import EvmError
 from evm.message import PersonalMessage, parse_message
@@ -46,13 +47,15 @@ S = TypeVar("S", bound=Signable)
 class Kind(Generic[S]):
     """A kind of payload: its member in `params`, the right it needs, how it is read and what is checked of it.
 
-    `check` gets `evm.cross_check`, the payload, the JSON that it was read from, and the wallet's address.
+    `check` gets `evm.cross_check`, the payload, the JSON that it was read from, and the wallet's address. `understand`
+    gets the payload and the address.
     """
 
     member: str
     right: Right
     parse: Callable[[Any], S]
     check: Callable[[ModuleType, S, Any, Address], None]
+    understand: Callable[[S, Address], dict[str, Any]] = lambda payload, _: payload.understood()
 
 
 def _check_message(second: ModuleType, message: PersonalMessage, _document: Any, _wallet: Address) -> None:
@@ -70,7 +73,9 @@ def _check_transaction(second: ModuleType, transaction: Transaction, _document: 
 
 MESSAGE: Final = Kind("message", "sign_message", parse_message, _check_message)
 TYPED_DATA: Final = Kind("typedData", "sign_typed_data", parse_typed_data, _check_typed_data)
-TRANSACTION: Final = Kind("transaction", "sign_transaction", parse_transaction, _check_transaction)
+TRANSACTION: Final = Kind(
+    "transaction", "sign_transaction", parse_transaction, _check_transaction, Transaction.understood
+)
 
 
 def _speaks_for_wallets(scope: Scope) -> bool:
@@ -87,6 +92,12 @@ def _import_disguises() -> ModuleType:
     return disguise
 
 
+def _import_effects() -> ModuleType:
+    from evm.effects import call_words
+
+    return call_words
+
+
 class SignerService:
     """The three methods."""
 
@@ -95,6 +106,7 @@ class SignerService:
         self._wallets = wallets
         self._second_opinion = second_opinion
         self._disguises = Later(_import_disguises)
+        self._effects = Later(_import_effects)
 
     async def sign_message(self, call: SignedCall) -> dict[str, Any]:
         """EIP-191 personal message. Result `{signature, digest, signer, understood}`."""
@@ -120,8 +132,11 @@ class SignerService:
         second = await self._second_opinion.get()
         try:
             payload = kind.parse(document)
-            kind.check(second, payload, document, parse_address(caller.login.address))
-            digest, understood = payload.digest, payload.understood()
+            wallet = parse_address(caller.login.address)
+            kind.check(second, payload, document, wallet)
+            if isinstance(payload, Transaction) and not has_sentence(payload.data):
+                await self._effects.get()
+            digest, understood = payload.digest, kind.understand(payload, wallet)
         except EvmError as error:
             raise Refusal(errors.UNDECODABLE, error.code) from None
         if isinstance(payload, TypedData) and is_delegation(payload):

@@ -32,8 +32,9 @@ def validate_call(call: Call, wallet: SmartWallet) -> None:
 def understood_calls(payload: CallsPayload, wallet: SmartWallet, chain_id: int) -> dict[str, Any]:
     """The calls in JSON and in words."""
     shown, words = [], []
+    acting = (*payload.parent_wallets, wallet.address)[0]
     for number, call in enumerate(payload.calls, start=1):
-        effects = understand(call.to, call.value, call.data)
+        effects = understand(call.to, call.value, call.data, sender=acting, chain_id=chain_id)
         sentence = effects.words
         if call.to == wallet.address and call.data:
             sentence = f"Settle the configuration {to_hex(call.data[4:])} on this chain"

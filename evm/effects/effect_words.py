@@ -68,11 +68,22 @@ def decimal(amount: int, decimals: int) -> str:
 
 def effect_words(effect: Effect, naming: Naming = NO_NAMES) -> str:
     """The sentence, with where it holds and under what condition."""
+    where = [] if effect.kind is Kind.STATEMENT or effect.chain_id == 0 else [f"on chain {effect.chain_id}"]
+    return _joined(effect, naming, where)
+
+
+def sentence(effect: Effect, naming: Naming = NO_NAMES) -> str:
+    """The sentence without the chain, which stands elsewhere; unless it is every one."""
+    return _joined(effect, naming, [])
+
+
+def _joined(effect: Effect, naming: Naming, where: list[str]) -> str:
     parts = [_what(effect, naming)]
     if effect.expires_s is not None:
         parts.append(f"until {_time(effect.expires_s)}")
-    if effect.kind is not Kind.STATEMENT:
-        parts.append("on EVERY chain" if effect.chain_id == 0 else f"on chain {effect.chain_id}")
+    parts += where
+    if effect.kind is not Kind.STATEMENT and effect.chain_id == 0:
+        parts.append("on EVERY chain")
     if effect.signed:
         parts.append("by this signature alone")
     if effect.conditional:

@@ -94,7 +94,8 @@ def _bundle(bundle: Bundle, wallet: UserWallet) -> Signable:
     """Calls; none of them is one by which a wallet changes who acts for it (ADR 42)."""
     own = (wallet.address, wallet.parent) if isinstance(wallet, ChildWalletV2) else (wallet.address,)
     require(not any(call.to in own and call.data for call in bundle.calls), "intent-call-self")
-    calls = [understand(call.to, call.value, call.data) for call in bundle.calls]
+    by, chain_id = wallet.address, bundle.chain_id
+    calls = [understand(call.to, call.value, call.data, sender=by, chain_id=chain_id) for call in bundle.calls]
     understood = {
         "kind": "calls",
         "chainId": str(bundle.chain_id),

@@ -102,14 +102,13 @@ class Transaction:
         """
         return self.gas * self.max_fee_per_gas
 
-    @property
-    def effects(self) -> Effects:
-        """What the call does."""
-        return understand(self.to, self.value, self.data)
+    def understood(self, signer: Address | None = None) -> dict[str, Any]:
+        """What will be signed, for JSON: integers as decimal text, amounts in wei, and sentences for a person.
 
-    def understood(self) -> dict[str, Any]:
-        """What will be signed, for JSON: integers as decimal text, amounts in wei, and sentences for a person."""
-        effects = self.effects
+        `signer`, if the request does not name it: what most calls do depends on who makes them.
+        """
+        by = signer or self.sender
+        effects = understand(self.to, self.value, self.data, sender=by, chain_id=self.chain_id)
         result: dict[str, Any] = {
             "kind": "transaction",
             "type": int(self.type),

@@ -11,6 +11,7 @@ from eth_account.messages import encode_defunct
 from enclave import curve, nonces
 from enclave.errors import Refusal, StoreError
 from enclave.sessions import VerifiedSession
+from evm.address import checksum, parse_address
 from evm.keccak import keccak256
 from tests.appliance import (
     OTHER_ORIGIN,
@@ -72,6 +73,15 @@ async def test_a_transaction_is_signed_as_it_was_understood(world: World) -> Non
     assert Account.recover_transaction(signed["raw"]).lower() == signer
     assert signed["hash"] == "0x" + keccak256(bytes.fromhex(signed["raw"][2:])).hex()
     assert signed["understood"]["value"] == "1"
+
+
+async def test_what_most_calls_do_is_said_in_the_words_of_a_guard_for_the_wallet_that_signs(world: World) -> None:
+    client, signer, session = await logged_in(world)
+    redeem = "0xba087652" + f"{5:064x}" + "66".rjust(64, "0") + signer[2:].rjust(64, "0")
+    asked = TRANSACTION | {"data": redeem, "value": "0x0"}
+    call = (await client.own("/rpc/Signer/SignTransaction", session=session, transaction=asked))["understood"]["call"]
+    assert (call["name"], call["decoded"]) == ("call.redeem", True)
+    assert f"from {checksum(parse_address(signer))} to 0x0000000000000000000000000000000000000066" in call["words"]
 
 
 async def test_a_replayed_request_is_refused_and_a_lower_nonce_too(world: World) -> None:

@@ -9,11 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evm import abi
+from evm.abi import split_types
 from evm.address import Address, checksum
 from evm.calldata import _INTERFACES, understand
+from evm.effects import all_effects, effects_of_transaction
+from evm.effects.call import FUNCTIONS
+from evm.effects.effect_words import effect_words
 from evm.errors import EvmError
+from evm.keccak import keccak256
+from evm.transaction import Transaction, TransactionType
 
-TOKEN = Address(b"\x22" * 20)
+TOKEN, SENDER = Address(b"\x22" * 20), Address(b"\x11" * 20)
 A, B = "0x" + "aa" * 20, "0x" + "bb" * 20
 SELECTORS = {
     "erc20.transfer": "a9059cbb",
@@ -157,6 +163,56 @@ def test_words_name_who_gets_what(name: str, values: list[Any], words: str) -> N
     said = understand(TOKEN, 0, selector + encode(interface.types, values)).words
     a, b = (checksum(Address(bytes.fromhex(text[2:]))) for text in (A, B))
     assert words.format(a=a, b=b, t=checksum(TOKEN)) in said
+
+
+def test_sentences_are_about_the_functions_that_rules_know() -> None:
+    """One decode: the same arguments, or unknown to both."""
+    for selector, interface in _INTERFACES.items():
+        assert FUNCTIONS[selector].types == interface.types
+
+
+@pytest.mark.parametrize(
+    ("signature", "values"),
+    [
+        ("transferOwnership(address)", [A]),
+        ("upgradeToAndCall(address,bytes)", [A, b"1234"]),
+        ("multicall(bytes[])", [[bytes.fromhex(SELECTORS["token.approve"]) + encode(["address", "uint256"], [A, 1])]]),
+        ("deposit(uint256,address)", [5, B]),
+    ],
+)
+def test_other_calls_are_said_as_rules_are_shown_them(signature: str, values: list[Any]) -> None:
+    data = keccak256(signature.encode())[:4] + encode(split_types(signature[signature.index("(") + 1 : -1]), values)
+    said = understand(TOKEN, 0, data, sender=SENDER, chain_id=1)
+    assert said.name == "call." + signature[: signature.index("(")]
+    tree = all_effects(effects_of_transaction(Transaction(TransactionType.DYNAMIC_FEE, 1, 0, 1, 1, 1, TOKEN, 0, data),
+                                              SENDER))  # fmt: skip
+    for effect in list(tree)[:-1]:
+        assert effect_words(effect).replace(", on chain 1", "") in said.words
+    assert said.decoded
+    assert understand(TOKEN, 0, data).name == "unknown-call"
+
+
+def test_other_calls_that_are_not_encoded_as_they_must_be_stay_unknown() -> None:
+    data = keccak256(b"transferOwnership(address)")[:4] + bytes(31)
+    said = understand(TOKEN, 0, data, sender=SENDER, chain_id=1)
+    assert (said.name, said.decoded) == ("unknown-call", False)
+    assert "looks like transferOwnership but is not encoded as one" in said.words
+
+
+def test_a_call_with_something_unknown_inside_is_not_decoded() -> None:
+    data = keccak256(b"multicall(bytes[])")[:4] + encode(["bytes[]"], [[bytes.fromhex("deadbeef")]])
+    said = understand(TOKEN, 5, data, sender=SENDER, chain_id=1)
+    assert (said.name, said.decoded) == ("call.multicall", False)
+    assert "sending 0.000000000000000005 coins (5 wei) along: " in said.words
+    assert "is not understood" in said.words
+
+
+def test_many_effects_are_counted_and_not_all_said() -> None:
+    inner = bytes.fromhex(SELECTORS["token.approve"]) + encode(["address", "uint256"], [A, 1])
+    data = keccak256(b"multicall(bytes[])")[:4] + encode(["bytes[]"], [[inner] * 40])
+    assert understand(TOKEN, 0, data, sender=SENDER, chain_id=1).words.endswith("; and 25 MORE")
+    many = keccak256(b"multicall(bytes[])")[:4] + encode(["bytes[]"], [[inner] * 600])
+    assert understand(TOKEN, 0, many, sender=SENDER, chain_id=1).name == "unknown-call"
 
 
 @given(st.binary(max_size=200))

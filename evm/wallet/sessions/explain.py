@@ -25,15 +25,15 @@ def explain_signature(signature: SessionSignature, operation: Operation) -> list
     calls = validate_payload(operation.payload).calls
     found = recover_session_signature(signature, operation)
     return [
-        f"Call {number}: {_effect(call)}; {_ground(by, found)}"
+        f"Call {number}: {_effect(call, operation)}; {_ground(by, found)}"
         for number, (call, by) in enumerate(zip(calls, found.calls, strict=True), start=1)
     ]
 
 
-def _effect(call: Call) -> str:
+def _effect(call: Call, operation: Operation) -> str:
     if call.to == SESSION_MANAGER and call.data.startswith(INCREMENT_SELECTOR):
         return "Write down what the sessions have used"
-    return understand(call.to, call.value, call.data).words
+    return understand(call.to, call.value, call.data, sender=operation.wallet, chain_id=operation.chain_id).words
 
 
 def _ground(by: RecoveredCall, found: RecoveredSignature) -> str:
