@@ -68,7 +68,7 @@ def delegation_methods(
         proposer = Proposer(parts.ports.entropy.random)
         outstanding = OutstandingAuthority(records, clock.now_s)
         return DelegationServices(
-            delegation=DelegationService(calls, wallets, clock, second, proposer, grants, outstanding),
+            delegation=DelegationService(calls, wallets, clock, second, changes, proposer, grants, outstanding),
             granted=GrantedService(calls, wallets, clock, second, grants),
             code=AccountCodeService(calls, wallets, changes, second),
         )

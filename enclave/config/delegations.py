@@ -57,10 +57,12 @@ class DelegationChain(Measured, frozen=True, kw_only=True):
 
 
 class Delegations(Measured, frozen=True, kw_only=True):
-    """Chains, and how long a grant may last."""
+    """Chains, how long a grant may last, and how long ago its login may have been."""
 
     chains: Annotated[tuple[DelegationChain, ...], msgspec.Meta(min_length=1, max_length=64)]
     max_lifetime_s: Annotated[int, msgspec.Meta(ge=60, le=_MAX_LIFETIME_S)]
+    fresh_login: bool = False
+    """Whether a grant takes a login of the last few minutes: an application can grant under the session that it has."""
 
     def chain(self, chain_id: int) -> DelegationChain | None:
         """What is configured for a chain."""

@@ -7,6 +7,7 @@ authority and in the account's record before it is signed. No method takes a dig
 from dataclasses import dataclass
 from typing import Any, Final
 
+from enclave.account_changes import AccountChanges
 from enclave.clock import TrustedClock
 from enclave.config.delegations import Delegations
 from enclave.delegations.answers import amounts_json, chain_json, granted_json, offered_json
@@ -49,6 +50,7 @@ class DelegationService:
         wallets: Wallets,
         clock: TrustedClock,
         second_opinion: SecondOpinion,
+        changes: AccountChanges,
         proposer: Proposer,
         grants: GrantRecords,
         outstanding: OutstandingAuthority,
@@ -57,6 +59,7 @@ class DelegationService:
         self._wallets = wallets
         self._clock = clock
         self._second_opinion = second_opinion
+        self._changes = changes
         self._proposer = proposer
         self._grants = grants
         self._outstanding = outstanding
@@ -102,6 +105,8 @@ class DelegationService:
     async def _sign(self, asked: _Granting, granted: Granted) -> Granted:
         """The rules are judged anew, for time has passed; then ledgers, record, signature, in this order."""
         caller, now_s = asked.caller, self._clock.now_s()
+        if asked.delegations.fresh_login:
+            self._changes.require_fresh(caller.login)
         delegation = granted.signed.delegation
         second = await self._second_opinion.get()
         with delegation_rules():

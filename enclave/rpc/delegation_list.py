@@ -43,12 +43,13 @@ class GrantedService:
     async def list(self, call: SignedCall) -> dict[str, Any]:
         """What the account has granted and nobody has revoked here, as answers of ERC-7715; and everything, by hash."""
         asked = await self._calls.authorize(call, _LIST)
-        known = (await self._grants.load(asked.account_id)).live(self._clock.now_s())
+        now_s = self._clock.now_s()
+        known = (await self._grants.load(asked.account_id)).live(now_s)
         await self._calls.consume(asked)
-        signed = [grant for grant in known.grants if grant.state == "signed" and grant.source is not None]
+        signed = [grant for grant in known.grants if grant.state == "signed" and grant.expires_at_s > now_s]
         configured = asked.caller.scope.delegations
         return {
-            "permissions": list(map(permission_json, signed)),
+            "permissions": [permission_json(grant) for grant in signed if grant.source is not None],
             "delegations": [grant_json(grant) | {"words": words_of(grant, configured)} for grant in known.grants],
         }
 

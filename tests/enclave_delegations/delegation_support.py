@@ -41,10 +41,11 @@ def delegations_json(**changes: Any) -> dict[str, Any]:
     return {"max_lifetime_s": 366 * DAY_S, "chains": [chain_json(**changes)]}
 
 
-def scopes(**changes: Any) -> list[dict[str, Any]]:
+def scopes(*, fresh_login: bool = False, **changes: Any) -> list[dict[str, Any]]:
     """The first scope delegates; the second does not."""
     first, second = config_json()["scopes"]
-    return [first | {"rights": RIGHTS, "delegations": delegations_json(**changes)}, second]
+    delegations = delegations_json(**changes) | {"fresh_login": fresh_login}
+    return [first | {"rights": RIGHTS, "delegations": delegations}, second]
 
 
 class StandingClock(FakeClock):

@@ -141,6 +141,27 @@ async def test_owner_is_told_by_mail_once_for_each_grant(world: World, user: Del
     assert (await user.granted())["state"] == "signed"  # nobody is held up by a mail server
 
 
+async def test_scope_may_demand_a_login_of_the_last_minutes_for_each_grant(pki_folder: Any) -> None:
+    world = standing_world(pki_folder, fresh_login=True)
+    await world.boot()
+    user = await Delegator.logged_in(world)
+    granted = await user.granted()
+    await world.pass_time(301)
+    shown = await user.ask("Request", permission=asked())
+    assert await cause_of(user.ask("Grant", hash=shown["hash"])) == "LoginNotFresh"
+    assert await user.ask("Grant", hash=granted["hash"]) == granted
+    await world.stop()
+
+
+async def test_what_has_expired_is_no_granted_permission(world: World, user: Delegator) -> None:
+    await user.granted(asked(rules=[{"type": "expiry", "data": {"timestamp": NOW_S + 60}}, PAYS]))
+    await world.pass_time(60)
+    listed = await user.ask("List")
+    assert (listed["permissions"], len(listed["delegations"])) == ([], 1)
+    await world.pass_time(RELEASE_AFTER_S)
+    assert (await user.ask("List"))["delegations"] == []
+
+
 async def test_lost_answer_is_given_again_and_costs_nothing_more(user: Delegator) -> None:
     first = await user.granted()
     assert await user.ask("Grant", hash=first["hash"]) == first
