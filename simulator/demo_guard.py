@@ -43,21 +43,18 @@ class _Two:
 
         return self.guard.leaf(payload_of("payload", payload), CHAIN, signed)
 
-    def weight(self, payload: dict[str, Any], wallet: str, *leaves: dict[str, Any]) -> int:
-        """What signatures weigh, by the rules of the wallet's contracts."""
+    def assembled(self, payload: dict[str, Any], wallet: str, *leaves: dict[str, Any]) -> bytes:
+        """The wallet's signature of these parts, complete or not."""
         from evm.address import parse_address
         from evm.wallet.operation_hash import Operation
-        from evm.wallet.signature.contracts import NoContracts
+        from evm.wallet.signature.encoding import encode_signature
         from evm.wallet.signature.merging import assemble
-        from evm.wallet.signature.recovering import recover_part
         from evm.wallet.signature.signature_json import parse_leaf_signature
         from host_proxy.cli.wallet_guard import payload_of
 
         operation = Operation(payload_of("payload", payload), parse_address(wallet), CHAIN)
         given: list[LeafSignature] = list(map(parse_leaf_signature, leaves))
-        found = recover_part(assemble(self.configuration, operation, given), operation, NoContracts())
-        require(found.image_hash == self.configuration.image_hash, "the signature leads to the wallet")
-        return found.weight
+        return encode_signature(assemble(self.configuration, operation, given))
 
 
 def act_under_guard(story: Story, appliance: Appliance, state: Path) -> None:
@@ -81,21 +78,37 @@ def act_under_guard(story: Story, appliance: Appliance, state: Path) -> None:
         story.say(f"wallet {created['address']}: the login counts 1, the guard's key {client.rules().signer} 1, of 2")
         told: list[list[str]] = []
         two = _Two(wallet, Cosigner(client, told.append), parse_configuration(created["configuration"]), told)
-        _pay(story, two)
+        _pay(story, two, created["deployHash"])
         _refuse(story, two)
         _review(story, two, guard, state)
 
 
-def _pay(story: Story, two: _Two) -> None:
+def _pay(story: Story, two: _Two, deploy_hash: str) -> None:
+    """With each signature alone, and with both, on a chain that keeps to the rules of wallets."""
+    from evm.address import parse_address
+    from evm.wallet.context import DEFAULT_CONTEXT
+    from evm.wallet.deploy import deploy_call, execute_call
+    from simulator.chain_node import wallet_chain
+
     payload = _call(guard_settings.PAYROLL, _COIN // 10)
     signed = two.by_login(payload)
     guards = two.by_guard(payload, signed)
-    whole = two.by_login(payload, guards)
-    alone = [two.weight(payload, signed["wallet"], leaf) for leaf in (signed["leaf"], guards)]
-    require(alone == [1, 1] and not signed["complete"], "neither signature alone is enough")
-    require(two.weight(payload, signed["wallet"], signed["leaf"], guards) == 2, "both together are")
-    require(whole["complete"], "and so the wallet's own rules say")
-    story.say("0.1 coins to the payroll: each signature alone weighs 1 of 2, both together 2: complete")
+    require(two.by_login(payload, guards)["complete"] and not signed["complete"], "both together are complete")
+    chain, wallet = wallet_chain(CHAIN), parse_address(signed["wallet"])
+    deploy = deploy_call(DEFAULT_CONTEXT, bytes.fromhex(deploy_hash[2:]))
+    require(chain.execute(deploy.to, deploy.data).status, "the wallet is deployed")
+    chain.fund(wallet, _COIN)
+
+    def executed(*leaves: dict[str, Any]) -> bool:
+        signature = two.assembled(payload, signed["wallet"], *leaves)
+        call = execute_call(wallet, bytes.fromhex(signed["packed"][2:]), signature)
+        return chain.execute(call.to, call.data).status
+
+    require(not executed(signed["leaf"]) and not executed(guards), "neither signature alone moves anything")
+    require(executed(signed["leaf"], guards), "both together do")
+    require(chain.balance(parse_address(guard_settings.PAYROLL)) == _COIN // 10, "the payroll is paid")
+    story.say("0.1 coins to the payroll, on a chain in memory that computes the rules of the wallet's contracts:")
+    story.say("  reverted with the login's signature alone, and with the guard's alone; executed with both")
 
 
 def _refuse(story: Story, two: _Two) -> None:

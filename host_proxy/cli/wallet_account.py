@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -101,6 +101,9 @@ def sign(
     signatures: Signatures = None,
     guard: GuardUrl = None,
     guard_policy: GuardPolicy = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only ask the guard what it would say, and why; it draws on no budget.")
+    ] = False,
     policy: user.PolicyFile = None,
     home: user.Home = None,
     as_json: user.Json = False,
@@ -108,10 +111,14 @@ def sign(
     """Sign a payload (type call or message), typed data, or a user operation from a JSON file; with --guard, have the
     guard sign it, too, which makes the signature complete.
     """
+    if dry_run and guard is None:
+        leave(ExitCode.USAGE, "--dry-run asks a guard: name it with --guard")
     value, others = read_json(source), None if signatures is None else read_json(signatures)
     kind = _source_of(value)
     with acting_wallet(context, home, policy) as flows, cosigner(context, guard, guard_policy) as second:
         result = flows.sign(chain, kind, value, others)
+        if second is not None and dry_run:
+            _show_judged(second.judged(payload_of(kind, value), chain, result), as_json=as_json)
         if second is not None and not result["complete"]:
             leaf = second.leaf(payload_of(kind, value), chain, result)
             result = flows.sign(chain, kind, value, [*(others or []), leaf])
@@ -199,6 +206,12 @@ def picture_of(result: dict[str, Any]) -> str:
         return picture(parse_document(known))
     except EvmError as error:
         leave(ExitCode.FAILED, f"the answer is no wallet configuration ({error.code})")
+
+
+def _show_judged(judged: dict[str, Any], *, as_json: bool) -> NoReturn:
+    """What a guard would decide; ends the command with what a signature would have ended with."""
+    user.show(judged, as_json=as_json, words=lambda: "\n".join(judged["words"]))
+    leave({"allow": ExitCode.OK, "review": ExitCode.HELD}.get(judged["outcome"], ExitCode.FAILED))
 
 
 def _source_of(value: Any) -> str:

@@ -66,6 +66,10 @@ class Cosigner:
         body = {"type": "hash", "r": r, "s": s, "yParity": signature.y_parity}
         return {"address": "0x" + signer.hex(), "signature": body}
 
+    def judged(self, payload: Payload, chain_id: int, signed: dict[str, Any]) -> dict[str, Any]:
+        """What the guard would decide about it now, with its reasons."""
+        return self.guard.judge(request_for(payload, chain_id, signed))
+
     def _answer(self, request: dict[str, Any]) -> str:
         """The guard's, with a second factor if it asks for one."""
         from host_proxy.client.errors import ServiceRefusal

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from host_proxy.client.errors import ServiceRefusal
+from protocol.errors import BAD_ROUTE
 
 _PREFIXES: Final = (
     ("guard:deny:", "The guard refuses this, by {0}."),
@@ -33,6 +34,8 @@ HELD: Final = "guard:review:"
 
 def in_words(refusal: ServiceRefusal) -> str:
     """A sentence with the code behind it; the refusal's own text where nobody has found better words."""
+    if refusal.error.get("code") == BAD_ROUTE.code:
+        return "What answers there is no guard."
     cause = str(refusal.error.get("cause", ""))
     found = _WHOLE.get(cause)
     for prefix, sentence in _PREFIXES:

@@ -1,6 +1,7 @@
 """Static checks, explanations, the log of decisions, replay and the command."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from enclave.guard.checking import check_rules
-from enclave.guard.cli import ExitCode, run
+from enclave.guard.cli import ExitCode, _parser, run
 from enclave.guard.compiling import Rules
 from enclave.guard.decision_json import decision_to_json, log_line, parse_log_line
 from enclave.guard.errors import RulesError
@@ -20,6 +21,7 @@ from enclave.guard.rule_words import rules_words
 from evm.address import checksum
 from evm.effects import Asset, Effect, Kind
 from evm.effects.effect_json import effect_to_json
+from host_proxy.cli.guard import OFFLINE
 from tests.enclave_guard.corpus import HOSTILE, ORDINARY
 from tests.enclave_guard.guard_rules import DEX, DOCUMENT, NOW_S, PAYROLL, RULES, USD, WALLET, about, decide, rules
 from tests.evm_effects.made import THIEF, calldata, tx
@@ -276,6 +278,12 @@ def test_a_dry_run_shows_rule_effects_and_the_way_out(
     assert first.startswith("SECOND-FACTOR by budget:usd-day: Within the budget: 2000 usd, after 0 usd already")
     assert second == "For another answer a second factor has to be shown"
     assert rest[1].strip().startswith('Transfer 2000 of "usd"')
+
+
+def test_every_command_is_handed_over_by_the_hosts_program() -> None:
+    offered = re.findall(r"^    ([a-z]+)  ", _parser().format_help(), re.MULTILINE)
+    assert offered
+    assert set(offered) == set(OFFLINE)
 
 
 def test_a_request_of_each_kind_is_read(files: dict[str, str], tmp_path: Path) -> None:

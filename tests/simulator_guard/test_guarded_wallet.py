@@ -59,6 +59,29 @@ def test_refusal_names_the_rule_and_says_what_the_request_does(terminal: Termina
     assert STRANGER in said
 
 
+@pytest.mark.parametrize(
+    ("payload", "code", "said"),
+    [
+        (payment(COIN // 10), 0, "ALLOW by pay"),
+        (payment(2 * COIN), 6, "REVIEW by budget:coins-day"),
+        (payment(1, STRANGER), 1, "DENY by no-rule"),
+    ],
+)
+def test_dry_run_gives_the_answer_and_its_reasons_and_draws_nothing(
+    terminal: Terminal, payload: dict[str, Any], code: int, said: str
+) -> None:
+    asked = ("wallet", "sign", terminal.file("pay.json", payload), "--chain", CHAIN)
+    first, again = (terminal.run(*asked, "--guard", terminal.guard, "--dry-run", code=code).stdout for _ in range(2))
+    assert first.startswith(said)
+    assert again == first
+    assert "name it with --guard" in terminal.run(*asked, "--dry-run", code=2).stderr
+
+
+def test_what_is_no_guard_is_told_apart(terminal: Terminal) -> None:
+    said = terminal.run("guard", "rules", "--url", terminal.site.url, code=1).stderr
+    assert said == "What answers there is no guard.\n"
+
+
 def test_what_is_held_is_signed_once_two_reviewers_have_approved(terminal: Terminal) -> None:
     path = terminal.file("bonus.json", payment(2 * COIN, nonce=7))
     asked = ("wallet", "sign", path, "--chain", CHAIN, "--guard", terminal.guard)
