@@ -17,7 +17,6 @@ from host_proxy.cli.exit_codes import ExitCode, leave
 
 PROGRAM: Final = "chancery-guard"
 OFFLINE: Final = {
-    "lint": "Say what is wrong with a rule document, and run its examples. Offline.",
     "check": "Lint a rule document, or judge a request by it (a dry run). Offline.",
     "lint": "Say what is wrong with a rule document, and run its examples. Offline.",
     "explain": "Say in words what rules mean, or what a request does. Offline.",
