@@ -166,15 +166,15 @@ async def bench(plan: Plan) -> Report:
                 ours_s = sum(map(machine.cpu_s, (os.getpid(), again.enclave_pid, pool.submit(os.getpid).result())))
                 others = (machine.busy_s() - begin_busy_s - ours_s) / (machine.now() - begin)
             say("one worker and two, in turn")
-            supply_per_s = 1.2 * max(found.per_s for found in measured.crypto[P256])
+            alone = {key_type: _median_crypto(found) for key_type, found in measured.crypto.items()}
+            crypto_us = alone[P256].total_us
             workers = await bench_workers.measure(
-                state, pool, rounds=plan.rounds, load_s=plan.load_s, supply_per_s=supply_per_s
+                state, pool, rounds=plan.rounds, load_s=plan.load_s, supply_per_s=1.2e6 / crypto_us, crypto_us=crypto_us
             )
         flush_us = machine.flush_us(state)
     rows = {case: _median_row(found) for case, found in measured.rows.items()}
-    alone = {key_type: _median_crypto(found) for key_type, found in measured.crypto.items()}
     figures = [
-        *judge(rows, alone[P256].total_us),
+        *judge(rows, crypto_us),
         *workers,
         Figure("enclave, first start to serving", first_s, "s", at_most=1.5),
         Figure("enclave, later start to serving", again.start_s, "s", at_most=1.5),

@@ -21,7 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
-from benchmarks import devices, load, machine, starting
+from benchmarks import crypto, devices, load, machine, starting
 from benchmarks.devices import P256, SIGN, Device, KeyType
 from benchmarks.load import Load
 from benchmarks.report import Figure
@@ -32,6 +32,7 @@ from simulator.enclaves import SOURCE_ROOT
 _CONNECTIONS: Final = 64
 _WORKERS: Final = (1, 2)
 _LEAST_PERCENT: Final = 85.0  # of the throughput per core of one worker
+_LEAST_OF_CRYPTO: Final = 55.0  # of one core
 _OWN_CORES: Final = 4  # host, load generator, two workers
 
 
@@ -53,23 +54,27 @@ class _Measured:
 
 
 async def measure(
-    folder: Path, pool: ProcessPoolExecutor, *, rounds: int, load_s: float, supply_per_s: float
+    folder: Path, pool: ProcessPoolExecutor, *, rounds: int, load_s: float, supply_per_s: float, crypto_us: float
 ) -> list[Figure]:
-    """Both appliances in turn, round by round, in `folder`. `pool` is the load process."""
+    """Both appliances in turn, round by round, in `folder`. `pool` is the load process; `crypto_us` is what the
+    cryptography of one signature takes alone.
+    """
     async with contextlib.AsyncExitStack() as stack:
         one, two = [await stack.enter_async_context(_appliance(folder / str(n), pool, n)) for n in _WORKERS]
         for _ in range(rounds):
             for measured in (one, two):
                 await measured.round(pool, load_s, supply_per_s)
-    return judge(one, two, len(os.sched_getaffinity(0)))
+    return judge(one, two, len(os.sched_getaffinity(0)), crypto_us)
 
 
-def judge(one: _Measured, two: _Measured, cores: int) -> list[Figure]:
+def judge(one: _Measured, two: _Measured, cores: int, crypto_us: float) -> list[Figure]:
     """Throughput per core of two workers in percent of one's; by the clock only with enough `cores`."""
     cpu_us = statistics.median(one.cpu_us), statistics.median(two.cpu_us)
     per_s = statistics.median(one.per_s), statistics.median(two.per_s)
     percent, target = 100 * cpu_us[0] / cpu_us[1], "% of one worker's"
+    of_crypto = per_s[1] * crypto_us / 1e4
     figures = [
+        Figure("Sign, 64 connections, two workers", of_crypto, "% of cryptography alone", at_least=_LEAST_OF_CRYPTO),
         Figure("Sign, enclave CPU, one worker", cpu_us[0], "µs"),
         Figure("Sign, enclave CPU, two workers", cpu_us[1], "µs"),
         Figure("throughput per core, two workers", percent, target, at_least=_LEAST_PERCENT),
@@ -97,7 +102,9 @@ async def _main() -> None:
         tempfile.TemporaryDirectory(dir=SOURCE_ROOT / ".chancery", prefix="bench-") as folder,
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
     ):
-        for figure in await measure(Path(folder), pool, rounds=5, load_s=2.0, supply_per_s=6000):
+        crypto_us = pool.submit(crypto.measure, P256, 1.0).result().total_us
+        found = await measure(Path(folder), pool, rounds=5, load_s=2.0, supply_per_s=6000, crypto_us=crypto_us)
+        for figure in found:
             sys.stdout.write(f"{figure.name:40} {figure.value:10.1f} {figure.unit} {figure.target}\n")
 
 
