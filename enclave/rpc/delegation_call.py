@@ -1,7 +1,7 @@
 """What the delegation methods have in common: a verified session, the nonce, errors in one place."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,9 +64,10 @@ class DelegationCalls:
 
     async def tell(self, call: DelegationCall, notice: Notice) -> None:
         """Mail the owner, if that can be done soon: whoever has the session may be somebody else."""
-        account = await self._accounts.load(RecordKey("account", call.account_id))
-        if account is not None:
-            await self._notices.tell(account, notice)
+        with suppress(Refusal):
+            account = await self._accounts.load(RecordKey("account", call.account_id))
+            if account is not None:
+                await self._notices.tell(account, notice)
 
 
 @contextmanager
