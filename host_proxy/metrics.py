@@ -14,7 +14,8 @@ from protocol.guard_errors import GUARD_TABLE
 OTHER: Final = "other"
 SERVICES: Final = frozenset(
     {"IdentityInstrument", "IdentityInstrumentAdmin", "Account", "Session", "Signer", "Attestation", "Channel"}
-    | {"WaasAuthenticator", "Guard", "GuardRules", "GuardWallets", "GuardReview"}
+    | {"WaasAuthenticator", "WaasAuthenticatorAdmin", "Invitation", "Wallet", "LegacyWallet", "Delegation"}
+    | {"Guard", "GuardRules", "GuardWallets", "GuardReview"}
     | {"status", "health"}
 )
 STATUSES: Final = frozenset({"200", "204"} | {str(row.status) for row in (*TABLE, *GUARD_TABLE)})

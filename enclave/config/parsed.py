@@ -62,6 +62,11 @@ class Config(Measured, frozen=True, kw_only=True):
         name = hash_access_key(access_key)
         return next((scope for scope in self.scopes if scope.embedded and name in scope.embedded.key_hashes()), None)
 
+    def scope_of_project(self, project_id: int) -> Scope | None:
+        """The scope whose embedded wallets are those of this project, or None."""
+        found = (scope for scope in self.scopes if scope.embedded and scope.embedded.project_id == project_id)
+        return next(found, None)
+
     def destinations(self) -> frozenset[tuple[str, int]]:
         """The enclave's own egress list (VS-06): holders, mail server, issuers, their key hosts and token endpoints."""
         found = {(holder.host, 443) for holder in self.holders} | {(self.mail.host, self.mail.port)}

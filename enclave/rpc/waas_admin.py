@@ -81,9 +81,9 @@ class WaasAdminService:
             project_id = members.get("projectId")
             if type(project_id) is not int or not 0 < project_id <= MAX_SAFE_INTEGER:
                 raise Refusal(errors.BAD_REQUEST, "projectId")
-            for scope in self._config.scopes:
-                if scope.embedded is not None and scope.embedded.project_id == project_id:
-                    return {"tenant": _tenant_json(scope, 0, self._started_ms // 1000)}
+            measured = self._config.scope_of_project(project_id)
+            if measured is not None:
+                return {"tenant": _tenant_json(measured, 0, self._started_ms // 1000)}
             found = await self._tenants.find(project_id)
             if found is None:
                 raise Refusal(errors.TENANT_NOT_FOUND)

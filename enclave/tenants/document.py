@@ -92,11 +92,9 @@ def validate_document(document: TenantDocument, config: Config) -> None:
     _require(_said(tenant) <= _MEMBERS, "tenant-member")
     _require(not embedded.access_keys, "tenant-access-key")
     _require(embedded.parent is None, "tenant-parent")
+    free = config.scope(tenant.scope) is None and config.scope_of_project(embedded.project_id) is None
+    _require(free, "tenant-measured")
     measured = [scope.embedded for scope in config.scopes if scope.embedded]
-    _require(
-        config.scope(tenant.scope) is None and all(each.project_id != embedded.project_id for each in measured),
-        "tenant-measured",
-    )
     _require(not any(each.key_hashes() & embedded.key_hashes() for each in measured), "tenant-access-key")
     _validate_mail(tenant)
     _validate_providers(tenant, config)

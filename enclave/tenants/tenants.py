@@ -59,9 +59,9 @@ class Tenants:
 
     async def of_project(self, project_id: int) -> Scope | None:
         """The scope of a project, measured or of a tenant, or None."""
-        for scope in self._config.scopes:
-            if scope.embedded is not None and scope.embedded.project_id == project_id:
-                return scope
+        measured = self._config.scope_of_project(project_id)
+        if measured is not None:
+            return measured
         tenant = await self.find(project_id)
         return None if tenant is None else tenant.document.tenant
 
