@@ -126,8 +126,8 @@ class FatefulRpc(JsonRpc):
 class FatefulJournal(Journal):
     """Ends before a write, or after it."""
 
-    def __init__(self, path: Path, fate: Fate) -> None:
-        super().__init__(path, chain_id=CHAIN_ID, account=ACCOUNT)
+    def __init__(self, path: Path, fate: Fate, *, chain_id: int = CHAIN_ID, account: str = ACCOUNT) -> None:
+        super().__init__(path, chain_id=chain_id, account=account)
         for name in ("plan", "record_attempt", "settle", "forget"):
             setattr(self, name, self._fateful(getattr(self, name), fate))
 

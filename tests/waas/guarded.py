@@ -63,9 +63,11 @@ class Guarded:
 
 
 @asynccontextmanager
-async def guarded(folder: Path, *, wallets: str = "registered", **changes: Any) -> AsyncIterator[Guarded]:
-    """Both booted; `changes` are those of the instrument's first scope."""
-    guard = GuardWorld(folder, wallets=wallets, **RULES)
+async def guarded(
+    folder: Path, *, wallets: str = "registered", rules: list[dict[str, Any]] | None = None, **changes: Any
+) -> AsyncIterator[Guarded]:
+    """Both booted; `rules` are the guard's, `changes` those of the instrument's first scope."""
+    guard = GuardWorld(folder, wallets=wallets, **RULES | ({"rules": rules} if rules else {}))
     await guard.boot()
     stand_in = checksum(address_of(FALLBACK))
     keys = {"wallet": (await guard.ask("Get", {}, "GuardRules"))["signer"], "sessions": stand_in, "fallback": stand_in}
