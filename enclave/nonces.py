@@ -76,8 +76,7 @@ class Nonces:
                 return
             saving = asyncio.create_task(self._save(entry, write, now_ms))
             try:
-                for _ in range(2):  # turns of the loop until the write has left for the store
-                    await asyncio.sleep(0)
+                await asyncio.sleep(0)  # until the write has left for the store
                 yield
             finally:
                 await saving
