@@ -24,7 +24,7 @@ from simulator.nsm import SimulatedNsm
 from tests.appliance import Client, World
 
 _WAITING = 64
-_DELAYS_S = (0.05, 0.1, 2.0)
+_DELAYS_S = (0.2, 0.4, 4.0)
 """Of the holders, of which two are needed."""
 _TIMES = 20
 
