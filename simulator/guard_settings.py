@@ -48,6 +48,12 @@ def officer_key(state: Path, name: str) -> Path:
     return path
 
 
+def wire_of(state: Path, name: str) -> dict[str, str]:
+    """An officer, as a measured configuration names them."""
+    key = DeviceKey.load(officer_key(state, name)).wire()
+    return {"name": name, "key_type": key["keyType"], "address": key["address"]}
+
+
 def passkey(state: Path, name: str) -> SoftwarePasskey:
     """The passkey of a reviewer, made at first use."""
     return SoftwarePasskey.load_or_create(state / FOLDER / f"{name}.passkey.json", SITE)
@@ -63,26 +69,18 @@ def measured_config(
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.write_text(json.dumps(first_rules(state, page_origin), indent=1))
-    officers = []
-    for name in OFFICERS:
-        key = DeviceKey.load(officer_key(state, name)).wire()
-        officers.append({"name": name, "key_type": key["keyType"], "address": key["address"]})
-    config = {
-        **json.loads(settings.measured_config(key_arns, roots_pem, HOLDERS)),
+    officers = [wire_of(state, name) for name in OFFICERS]
+    rules = json.loads(path.read_text())
+    guard = {"officers": officers, "quorum": QUORUM, "wallets": "registered", "rules": rules}
+    own: dict[str, Any] = {
         "role": "guard",
         "deployment": DEPLOYMENT,
         "scopes": [],
         "issuer": None,
         "tenancy": None,
-        "guard": {
-            "officers": officers,
-            "quorum": QUORUM,
-            "wallets": "registered",
-            "rules": json.loads(path.read_text()),
-        },
-        **changes,
+        "guard": guard,
     }
-    return json.dumps(config, indent=1).encode()
+    return settings.measured_config(key_arns, roots_pem, HOLDERS, **{**own, **changes})
 
 
 def first_rules(state: Path, page_origin: str) -> dict[str, Any]:

@@ -108,6 +108,9 @@ def test_change_of_the_wallet_is_reviewed_signed_taken_up_and_known(terminal: Te
     assert STRANGER in terminal.run(*finish).stdout
     assert STRANGER in terminal.run("wallet", "register", "--guard", terminal.guard).stdout
     assert "no update to" in terminal.run(*finish, code=2).stderr
+    assert "give the complete signature, or --guard" in terminal.run("wallet", "confirm", image_hash, code=2).stderr
+    for wrong in ("0x12", "../../etc/passwd"):
+        assert "64 hexadecimal digits" in terminal.run("wallet", "confirm", wrong, *finish[3:], code=2).stderr
     path = terminal.file("later.json", payment(1, nonce=60))
     assert "complete" in terminal.run("wallet", "sign", path, "--chain", CHAIN, "--guard", terminal.guard).stdout
 
