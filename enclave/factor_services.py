@@ -3,6 +3,9 @@
 from enclave.config.guard import Guard
 from enclave.guard.factors.authorizing import Authorizing
 from enclave.guard.factors.book import FactorBook
+from enclave.guard.factors.bound import BoundFactors, Site
+from enclave.guard.factors.bound_enrolment import BoundEnrolment
+from enclave.guard.factors.challenges import Challenges
 from enclave.guard.factors.enrolment import Enrolment
 from enclave.guard.factors.pins import Pins
 from enclave.guard.factors.recovery_codes import RecoveryCodes
@@ -10,6 +13,7 @@ from enclave.guard.factors.step_up import StepUp
 from enclave.guard.factors.users import Users
 from enclave.guard.wallet_book import WalletBook
 from enclave.login.jwks import KeySets
+from enclave.login.mail_limits import MailLimits
 from enclave.login.provider_tls import ProviderTls
 from enclave.parts import Parts
 from enclave.records import Records
@@ -30,11 +34,23 @@ def factor_parts(parts: Parts, guard: Guard, records: Records, wallets: WalletBo
     users = Users(settings.oidc, KeySets(ports.egress, providers, clock.monotonic_ms), config.deployment, clock.now_s)
     book, pins = FactorBook(records, clock.now_ms()), Pins(random)
     codes = RecoveryCodes(parts.secrets.record_secret, config.deployment, random)
-    step_up = StepUp(book, pins, codes, clock.now_s)
+    challenges = Challenges(parts.secrets.record_secret, config.deployment, records, clock, random)
+    bound = BoundFactors(challenges, users, book, Site(settings.passkey_site, settings.passkey_origins))
+    step_up = StepUp(book, pins, codes, bound, clock.now_s)
     ask = _contracts(key, guard)
     authorizing = Authorizing(users, wallets, book, records, clock, ask, enrol_within_s=settings.enrol_within_s)
     enrolment = Enrolment(book, step_up, pins, codes, clock.now_s, random, service=settings.name)
-    return FactorParts(authorizing, enrolment, step_up, settings.plain)
+    mailing = BoundEnrolment(
+        bound,
+        book,
+        ports.mailer,
+        MailLimits(config.limits),
+        clock,
+        random,
+        service=settings.name,
+        sender=settings.email_sender,
+    )
+    return FactorParts(authorizing, enrolment, mailing, step_up, settings.plain)
 
 
 def _contracts(key: Address, guard: Guard) -> IsValidSignature:

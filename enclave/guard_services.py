@@ -24,6 +24,7 @@ from enclave.records import Records
 from enclave.rotation import Rotation
 from enclave.rpc.admin_call import AdminCalls
 from enclave.rpc.guard import GuardService
+from enclave.rpc.guard_bound_factors import bound_factor_methods
 from enclave.rpc.guard_factors import factor_methods
 from enclave.rpc.guard_intents import GuardIntentsService
 from enclave.rpc.guard_review import GuardReviewService
@@ -79,7 +80,13 @@ async def guard_methods(parts: Parts, guard: Guard, version: str) -> Methods:
     sessions = ReviewSessions(parts.secrets.record_secret, config.deployment, clock.now_s, random)
     review = GuardReviewService(reviews, cosigner, rule_book, sessions, overview)
     intents = GuardIntentsService(key, cosigner, wallets, clock, plain_tokens=factors is None or factors.plain)
-    methods = {**service.methods(), **factor_methods(factors), **review.methods(), **intents.methods}
+    methods = {
+        **service.methods(),
+        **factor_methods(factors),
+        **bound_factor_methods(factors, cosigner, key),
+        **review.methods(),
+        **intents.methods,
+    }
     return Methods(signed=_admin_methods(parts, records, key), open=methods)
 
 

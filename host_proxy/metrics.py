@@ -15,7 +15,7 @@ OTHER: Final = "other"
 SERVICES: Final = frozenset(
     {"IdentityInstrument", "IdentityInstrumentAdmin", "Account", "Session", "Signer", "Attestation", "Channel"}
     | {"WaasAuthenticator", "WaasAuthenticatorAdmin", "Invitation", "Wallet", "LegacyWallet", "Delegation"}
-    | {"Guard", "GuardRules", "GuardWallets", "GuardReview"}
+    | {"Guard", "GuardRules", "GuardWallets", "GuardFactors", "GuardReview"}
     | {"status", "health"}
 )
 STATUSES: Final = frozenset({"200", "204"} | {str(row.status) for row in (*TABLE, *GUARD_TABLE)})

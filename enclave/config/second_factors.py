@@ -1,12 +1,15 @@
 """Whether a guard keeps second factors of its users, who vouches for a user then, and when a factor is asked for."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from enclave.config.fields import Measured, Text
 from enclave.config.oidc import OidcClient, validate_client
 from enclave.errors import BootError
+
+_MAILBOX: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+\Z")  # RFC 5322 atoms
 
 
 class SecondFactors(Measured, frozen=True, kw_only=True):
@@ -23,7 +26,12 @@ class SecondFactors(Measured, frozen=True, kw_only=True):
     plain: bool = False
     """Whether tokens are taken in the clear, the only way that published clients know, and not only sealed (CH-01)."""
     name: Text = "Wallet guard"
-    """How authenticator apps call the service."""
+    """How authenticator apps and mails call the service."""
+    email_sender: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    """The mailbox that codes come from; without one, mailboxes are no factors."""
+    passkey_site: Annotated[str, msgspec.Meta(max_length=253)] = ""
+    """The domain that passkeys are for; without one, passkeys are no factors."""
+    passkey_origins: Annotated[tuple[Text, ...], msgspec.Meta(max_length=16)] = ()
 
 
 def validate_second_factors(found: SecondFactors) -> None:
@@ -35,3 +43,7 @@ def validate_second_factors(found: SecondFactors) -> None:
         validate_client(client)
     if ":" in found.name or not found.name.isprintable():
         raise BootError("config-second-factors", "name")
+    if found.email_sender and not _MAILBOX.match(found.email_sender):
+        raise BootError("config-second-factors", "email_sender")
+    if bool(found.passkey_site) != bool(found.passkey_origins):
+        raise BootError("config-second-factors", "passkeys")

@@ -26,6 +26,7 @@ from enclave.guard.wallet_book import KnownWallet, WalletBook
 from evm.address import parse_address
 from evm.effects import Effect
 from evm.effects.effect_json import effects_from_json
+from evm.effects.effect_words import tree_words
 from evm.errors import EvmError
 from evm.wallet.attestation import Attestation
 from evm.wallet.errors import WalletError
@@ -73,6 +74,15 @@ class Cosigner:
         rules = await self._rule_book.current()
         request = await self._asked_by_its_own(request)
         return await self._judge(request, rules, self._about(request)), rules
+
+    async def words(self, request: SignRequest) -> list[str]:
+        """What a signature would do, for whoever is asked for a second factor. `Refusal` where it would be denied."""
+        if _is_factor_update(await self._asked_by_its_own(request), self.now_s()):
+            return ["Change the wallet's second factors"]
+        decision, rules = await self.judge(request)
+        if decision.outcome is Outcome.DENY:
+            raise _refusal(decision.outcome, decision.deciding.by)
+        return tree_words(decision.effects, rules.naming)
 
     async def judge_held(self, held: Held, rules: Rules) -> Decision:
         """What would be decided now about a held request, with what budgets have left. Nothing is drawn or recorded."""
@@ -131,7 +141,7 @@ class Cosigner:
         rules = await self._rule_book.current()
         if self._step_up is not None and _is_factor_update(request, about.now_s) and not rules.document.frozen:
             if await self._step_up.is_enrolled(request.wallet):
-                await self._step_up.require(request.wallet, _UPDATE, token)
+                await self._step_up.require(request.wallet, request.digest, _UPDATE, token)
             return await self._key.sign(request.key_digest or request.digest)
         decision = await self._judge(request, rules, about)
         await self._log.add(decision, about)
@@ -172,7 +182,8 @@ class Cosigner:
             return False
         if asking is None and not (self._always_step_up and await self._step_up.is_enrolled(request.wallet)):
             return False
-        await self._step_up.require(request.wallet, asking.by if asking else _ENROLLED, token)
+        by = asking.by if asking else _ENROLLED
+        await self._step_up.require(request.wallet, request.digest, by, token)
         return True
 
     async def _sign(self, request: SignRequest, approved: Cleared | None) -> bytes:

@@ -16,7 +16,8 @@ from evm.errors import EvmError
 from evm.fields import hex_bytes
 from protocol import guard_errors, limits
 
-_MAX_TOKEN_CHARS: Final = 128
+_MAX_CODE_CHARS: Final = 128
+_MAX_SHOWN_CHARS: Final = 16 * limits.KIB  # an ID token, or what a passkey answers
 _MAX_SIGNATURE_BYTES: Final = 16 * limits.KIB
 
 
@@ -31,10 +32,13 @@ def parse_auth_token(value: object) -> AuthToken | None:
     if value in (None, ""):
         return None
     match value:
-        case {"id": "TOTP" | "PIN" | "recovery" as id_, "token": str(token), **more} if len(token) <= _MAX_TOKEN_CHARS:
+        case {"id": "TOTP" | "PIN" | "recovery" as id_, "token": str(token), **more} if len(token) <= _MAX_CODE_CHARS:
             reset = more.pop("resetAuth", None)
             if not more and reset in (None, "", True, False):
                 return AuthToken(id_, token, bool(reset))
+        case {"id": "Email" | "Passkey" | "OIDC" as id_, "token": str(token), **more} if not more:
+            if len(token) <= _MAX_SHOWN_CHARS:
+                return AuthToken(id_, token)
     raise _invalid("token")
 
 
@@ -74,8 +78,16 @@ def parse_ownership_proof(value: object) -> OwnershipProof | None:
 def parse_code(arguments: dict[str, Any], name: str) -> str:
     """A code or PIN, as it was typed."""
     found = arguments.get(name)
-    if not isinstance(found, str) or not 0 < len(found) <= _MAX_TOKEN_CHARS:
+    if not isinstance(found, str) or not 0 < len(found) <= _MAX_CODE_CHARS:
         raise _invalid("token")
+    return found
+
+
+def parse_text(arguments: dict[str, Any], name: str) -> str:
+    """A longer text."""
+    found = arguments.get(name)
+    if not isinstance(found, str) or not 0 < len(found) <= _MAX_SHOWN_CHARS:
+        raise _invalid(name)
     return found
 
 

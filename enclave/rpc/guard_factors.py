@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from enclave.errors import Refusal
 from enclave.guard.factors.authorizing import Authorized, Authorizing
+from enclave.guard.factors.bound_enrolment import BoundEnrolment
 from enclave.guard.factors.enrolment import Enrolment
 from enclave.guard.factors.step_up import StepUp
 from enclave.rpc.envelope import Call, parse_object, require_json_post
@@ -44,6 +45,7 @@ class FactorParts:
 
     authorizing: Authorizing
     enrolment: Enrolment
+    bound: BoundEnrolment
     step_up: StepUp
     plain: bool
 
@@ -94,7 +96,8 @@ class GuardFactorsService:
         """`{proof?}` -> `{methods, active}`, for a token or an ownership proof: which of PIN and TOTP there are."""
         factors = await self._enrolment.factors(await self._owner(call, self._arguments(call)))
         found = {"PIN": factors.pin, "TOTP": factors.totp}
-        return {"methods": [name for name, there in found.items() if there], "active": factors.active}
+        methods = [name for name, there in found.items() if there]
+        return {"methods": methods, "active": bool(methods)}
 
     async def set_pin(self, call: Call) -> dict[str, Any]:
         """`{pin, timestamp, signature, chainId}` -> `{}`, for a token and the wallet's signature."""

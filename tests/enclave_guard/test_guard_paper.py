@@ -14,6 +14,8 @@ from enclave.rpc.guard_factors import NAMES as OF_FACTORS
 from evm.effects import Kind, Reason
 from host_proxy.cli.guard import OFFLINE
 from protocol.guard_errors import GUARD_TABLE
+from tests.appliance import config
+from tests.guard_wire.guard_world import guard_config
 from tests.packaging.source import ROOT
 
 PAPER = (ROOT / "docs" / "guard.md").read_text()
@@ -57,6 +59,15 @@ def test_all_sixteen_published_methods_are_named() -> None:
     published = [*others, *OF_FACTORS]
     assert len(published) == 16
     assert [name for name in published if f"`{name}`" not in PAPER] == []
+
+
+def test_the_settings_of_the_paper_are_accepted() -> None:
+    named = re.findall(r"^(\"second_[a-z]+\": \{.*?\})\n```$", PAPER, re.MULTILINE | re.DOTALL)
+    settings = json.loads("{" + ", ".join(named) + "}")
+    guard = config(**guard_config(**settings)).guard
+    assert guard is not None
+    assert guard.second_factors is not None
+    assert guard.second_generation is not None
 
 
 def test_no_budget_of_the_paper_is_in_other_units() -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from eth_account import Account as EthAccount
@@ -141,7 +141,7 @@ class Holder:
         self.codes: list[str] = []
 
     @classmethod
-    async def registered(cls, world: FactorWorld, subject: str = "ada") -> "Holder":
+    async def registered(cls, world: FactorWorld, subject: str = "ada") -> Self:
         made = cls(world, await world.address(), subject, EthAccount.from_key(os.urandom(32)))
         await world.ask("Register", {"configuration": configuration_to_json(made.configuration)}, "GuardWallets")
         return made
@@ -152,15 +152,14 @@ class Holder:
     def bearer(self, token: str | None = None) -> dict[str, str]:
         return {"authorization": f"BEARER {token or self.token()}"}
 
-    async def signed_update(self, factor: Any = None, *, guarded: bool = True) -> dict[str, Any]:
+    async def signed_update(self, factor: Any = None, *, guarded: bool = True, later_s: int = 1) -> dict[str, Any]:
         """A proof as published wallets make it: the login signs, the guard signs, ERC-6492 wraps both. A second later
         than the one before, for a second has one proof. `guarded=False`: without the guard's part.
         """
-        await self.world.pass_time(1)
+        await self.world.pass_time(later_s)
         time_ms = self.world.clock.wall_ms()
-        request = request_for(MessagePayload(update_message(time_ms // 1000)), wallet=self.wallet)
+        request = self.update_request(time_ms)
         digest = bytes.fromhex(request["msg"][2:])
-        request["signatures"] = [hash_signature(digest, self.owner)]
         leaves = [key_signature(parse_address(self.owner.address), self._own(digest))]
         if guarded:
             signed = await self.world.ask("SignWith", self._with(request, factor))
@@ -168,6 +167,12 @@ class Holder:
         whole = encode_signature(assemble(self.configuration, _operation(self.wallet, time_ms // 1000), leaves))
         wrapped = wrap_erc6492(whole, deploy_call(DEFAULT_CONTEXT, self.configuration.image_hash))
         return {"timestamp": time_ms, "signature": "0x" + wrapped.hex(), "chainId": 1}
+
+    def update_request(self, time_ms: int | None = None) -> dict[str, Any]:
+        """What the wallet signs so that its factors may be changed, signed by its owner."""
+        time_ms = self.world.clock.wall_ms() if time_ms is None else time_ms
+        request = request_for(MessagePayload(update_message(time_ms // 1000)), wallet=self.wallet)
+        return request | {"signatures": [hash_signature(bytes.fromhex(request["msg"][2:]), self.owner)]}
 
     async def update(self, method: str, factor: Any = None, **more: Any) -> dict[str, Any]:
         """A published method that takes token and signature of the wallet."""

@@ -91,11 +91,11 @@ class Enrolment:
 
     async def reset_pin(self, wallet: Address) -> None:
         """No PIN any more."""
-        await self._book.change(wallet, lambda factors: _settled(_replace(factors, pin=None)))
+        await self._book.change(wallet, lambda factors: _replace(factors, pin=None).settled())
 
     async def reset_totp(self, wallet: Address) -> None:
         """No TOTP any more, nor one that was started."""
-        await self._book.change(wallet, lambda factors: _settled(_replace(factors, totp=None, started=None)))
+        await self._book.change(wallet, lambda factors: _replace(factors, totp=None, started=None).settled())
 
     async def reset_all(self, wallet: Address, recovery_code: str) -> None:
         """No factors any more, for a recovery code. UNAUTHORIZED `guard:recovery-code`."""
@@ -121,8 +121,3 @@ class Enrolment:
         if kept is None:
             return []
         return [(code, kept.is_used(index)) for index, code in enumerate(self._codes.codes(wallet, kept))]
-
-
-def _settled(factors: Factors) -> Factors:
-    """Recovery codes go with the last factor: they are for those who have lost one."""
-    return factors if factors.active else factors.without_factors()

@@ -39,6 +39,14 @@ class StartedTotp(_Kept, frozen=True):
     expires_s: int
 
 
+class Passkey(_Kept, frozen=True):
+    """A credential's id, its COSE key, and the highest counter that it has shown."""
+
+    id: bytes
+    public_key: bytes
+    sign_count: int
+
+
 class Factors(_Kept, frozen=True):
     """A wallet's factors. `user` stays when factors go: it is who may enrol others."""
 
@@ -47,12 +55,39 @@ class Factors(_Kept, frozen=True):
     started: StartedTotp | None = None
     pin: HashedPin | None = None
     recovery: CodeSet | None = None
+    email: str = ""
+    passkey: Passkey | None = None
+    oidc: bool = False
     attempts: Attempts = Attempts()
+
+    @property
+    def kinds(self) -> list[str]:
+        """What can be asked for, by name."""
+        there = {"TOTP": self.totp, "PIN": self.pin, "Email": self.email, "Passkey": self.passkey, "OIDC": self.oidc}
+        return [name for name, kept in there.items() if kept]
 
     @property
     def active(self) -> bool:
         """Whether there is a factor to be asked for."""
-        return bool(self.totp or self.pin)
+        return bool(self.kinds)
+
+    def has(self, kind: str) -> bool:
+        """Whether there is one of this kind."""
+        return kind in self.kinds
+
+    def without(self, kind: str) -> "Factors":
+        """Without the one of this kind, of those that are shown for one request."""
+        match kind:
+            case "Email":
+                return msgspec.structs.replace(self, email="")
+            case "Passkey":
+                return msgspec.structs.replace(self, passkey=None)
+            case _:
+                return msgspec.structs.replace(self, oidc=False)
+
+    def settled(self) -> "Factors":
+        """Recovery codes go with the last factor: they are for those who have lost one."""
+        return self if self.active else self.without_factors()
 
     def without_factors(self) -> "Factors":
         """As on the first day, but for the user."""

@@ -14,6 +14,7 @@ import msgspec
 from enclave.errors import Refusal
 from enclave.guard.factors.attempts import Attempts
 from enclave.guard.factors.book import FactorBook
+from enclave.guard.factors.bound import BoundFactors
 from enclave.guard.factors.pins import Pins
 from enclave.guard.factors.record import Factors, Totp
 from enclave.guard.factors.recovery_codes import RecoveryCodes
@@ -26,7 +27,7 @@ from protocol import guard_errors
 class AuthToken:
     """A factor that was shown with a request: its published name, what was typed, and whether to reset the others."""
 
-    id: Literal["TOTP", "PIN", "recovery"]
+    id: Literal["TOTP", "PIN", "recovery", "Email", "Passkey", "OIDC"]
     token: str = field(repr=False)
     reset_auth: bool = False
 
@@ -34,25 +35,28 @@ class AuthToken:
 class StepUp:
     """Verifies factors and uses them up."""
 
-    def __init__(self, book: FactorBook, pins: Pins, codes: RecoveryCodes, now_s: Callable[[], int]) -> None:
+    def __init__(
+        self, book: FactorBook, pins: Pins, codes: RecoveryCodes, bound: BoundFactors, now_s: Callable[[], int]
+    ) -> None:
         """`now_s` is trusted time in seconds, which refuses when there is none."""
         self._book = book
         self._pins = pins
         self._codes = codes
+        self._bound = bound
         self._now_s = now_s
 
     async def is_enrolled(self, wallet: Address) -> bool:
         """Whether there is a factor to be asked for."""
         return (await self._book.load(wallet)).active
 
-    async def require(self, wallet: Address, by: str, token: AuthToken | None) -> None:
-        """Return once a factor of the wallet's was shown; it is used up. `by` names what asks.
+    async def require(self, wallet: Address, digest: bytes, by: str, token: AuthToken | None) -> None:
+        """Return once a factor of the wallet's was shown for `digest`; it is used up. `by` names what asks.
 
         `Refusal` as `refusal` says where none or a wrong one is shown; RATE_LIMITED.
         """
         if token is None:
             raise await self.refusal(wallet, by)
-        if not await self._take(wallet, token):
+        if not await self._take(wallet, digest, token):
             raise await self.refusal(wallet, "wrong")
 
     async def refusal(self, wallet: Address, by: str) -> Refusal:
@@ -65,7 +69,7 @@ class StepUp:
             error = guard_errors.REQUIRES_PIN
         return Refusal(error, f"guard:second-factor:{by}")
 
-    async def _take(self, wallet: Address, token: AuthToken) -> bool:
+    async def _take(self, wallet: Address, digest: bytes, token: AuthToken) -> bool:
         match token.id:
             case "TOTP":
                 return await self.take_totp(wallet, token.token)
@@ -73,6 +77,8 @@ class StepUp:
                 return await self._take_pin(wallet, token.token)
             case "recovery":
                 return await self.take_recovery_code(wallet, token.token, reset=token.reset_auth)
+            case "Email" | "Passkey" | "OIDC" as kind:
+                return await self._bound.take(kind, wallet, digest, token.token)
 
     async def take_totp(self, wallet: Address, code: str) -> bool:
         """Whether it is the code of a step that was not used, which it now is."""

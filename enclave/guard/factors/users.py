@@ -47,8 +47,11 @@ class Users:
         self._now_s = now_s
         self._boot_s = now_s()
 
-    async def verify(self, token: str) -> User:
-        """Whose token it is. `Refusal` UNAUTHORIZED `guard:token`, QUERY_FAILED where keys cannot be had."""
+    async def verify(self, token: str, *, nonce: str | None = None) -> User:
+        """Whose token it is; with `nonce`, if it was asked for with that.
+
+        `Refusal` UNAUTHORIZED `guard:token`, QUERY_FAILED where keys cannot be had.
+        """
         try:
             claims = parse_unverified_claims(token)
             client = find_client(self._clients, *self._named(claims))
@@ -60,7 +63,7 @@ class Users:
                 self._key_sets,
                 now_s=self._now_s(),
                 issued_from_s=self._boot_s,
-                expected_nonce=self._nonce if client.require_nonce else None,
+                expected_nonce=nonce or (self._nonce if client.require_nonce else None),
             )
         except Refusal as refusal:
             if refusal.error is errors.IDENTITY_PROVIDER_ERROR:
