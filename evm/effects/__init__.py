@@ -17,6 +17,7 @@ from evm.effects import (
     permits,
     sequence,
     tokens,
+    universal_router,
     user_operations,
 )
 from evm.effects.model import MAX_DEPTH, MAX_EFFECTS, Asset, Effect, Kind, Reason, Token, Tokens, all_effects
@@ -47,6 +48,7 @@ TABLES = (
     permits,
     sequence,
     tokens,
+    universal_router,
     user_operations,
 )
 

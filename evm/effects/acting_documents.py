@@ -4,15 +4,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from evm.address import ZERO_ADDRESS, Address
+from evm.address import Address
 from evm.authorization import Authorization
 from evm.effects.account_changes import account_change
 from evm.effects.call import Call, require_at
 from evm.effects.documents import documents
 from evm.effects.fields import Fields
 from evm.effects.messages import delegation, read_preimage
-from evm.effects.model import COIN, Effect, Kind, Reason
-from evm.effects.nesting import safe_operation
+from evm.effects.model import Effect, Kind, Reason
+from evm.effects.nesting import safe_operation, safe_refund
 from evm.effects.sequence import wallet_calls
 from evm.effects.user_operations import ENTRY_POINTS, Operation, halves, packed_gas, user_operation
 from evm.errors import EvmError
@@ -31,16 +31,8 @@ def _safe_transaction(call: Call, fields: Fields) -> Iterable[Effect]:
     target, value, data = fields.address("to"), fields.number("value"), fields.data("data")
     effects = list(safe_operation(call, call.to, target, value, data, fields.number("operation")))
     if fields.number("gasPrice"):
-        effects.append(_safe_refund(call, fields))
+        effects.append(safe_refund(call, fields.address("gasToken"), fields.address("refundReceiver")))
     return [call.nested(Kind.NESTED, effects, account=call.to)]
-
-
-def _safe_refund(call: Call, fields: Fields) -> Effect:
-    """The Safe pays whoever executes; how much gas that takes is not in the document, so it has no bound."""
-    token = fields.address("gasToken")
-    asset = COIN if token == ZERO_ADDRESS else call.asset("erc20", token=token)
-    receiver = fields.address("refundReceiver")
-    return call.unknown(Reason.CODE, account=call.to, asset=asset, counterparty=receiver, function="gas refund")
 
 
 @documents("SafeMessage(bytes message)")

@@ -28,12 +28,16 @@ _SIGN_IN: Final = re.compile(
     rb"(0x[0-9a-fA-F]{40})(?:\n|\Z)"
 )
 
+_LIKE_A_SIGN_IN: Final = re.compile(rb"wants\s+you\s+to\s+sign\s+in\s+with\s+your\s", re.IGNORECASE)
+
 
 def read_personal(call: Call, data: bytes) -> Iterable[Effect]:
     """A personal message (EIP-191 version 45). `call` says for which account, and on which chain if any."""
     if len(data) == 32 or _HASH_TEXT.match(data):
         return [call.unknown(Reason.HASH)]
     sign_in = _SIGN_IN.match(data)
+    if sign_in is None and _LIKE_A_SIGN_IN.search(data):  # to readers that are less strict it may be one, anywhere
+        return [call.unknown(Reason.BYTES, function="sign-in")]
     if sign_in is None:
         return [call.effect(Kind.STATEMENT)]
     if sign_in[2].lower() != b"0x" + call.sender.hex().encode():  # for another account: nobody may sign in as that

@@ -18,9 +18,8 @@ MAX_DEPTH: Final = 8  # calls inside calls
 
 ALL: Final = UINT256_MAX
 """The amount of an approval that never runs out."""
-# What contracts of many tokens and Permit2 keep as "unlimited": all bits of a narrower integer.
-_WIDTHS: Final = frozenset(2**bits - 1 for bits in (96, 112, 128, 160, 248, 255, 256))
-_UNLIMITED_FROM: Final = 2**255
+# The narrowest "all bits" that a token keeps as unlimited; with 18 decimals, 79 billion of a token.
+_UNLIMITED_FROM: Final = 2**96 - 1
 
 Standard: TypeAlias = Literal["native", "erc20", "erc721", "erc1155", "token"]
 """`token`: the function is one of several standards, and nobody has said which of them the contract follows."""
@@ -138,7 +137,7 @@ class Effect:
             return True
         if self.kind not in (Kind.APPROVAL, Kind.GRANT) or self.amount is None:
             return False
-        return self.amount >= _UNLIMITED_FROM or self.amount in _WIDTHS
+        return self.amount >= _UNLIMITED_FROM
 
     def walk(self) -> "Iterator[Effect]":
         """This effect, then all that it contains, in order."""

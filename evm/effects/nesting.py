@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Final
 
 from evm import abi
-from evm.address import ADDRESS_BYTES, Address
+from evm.address import ADDRESS_BYTES, ZERO_ADDRESS, Address
 from evm.effects.call import Call, reads
-from evm.effects.model import MAX_DEPTH, Effect, Kind, Reason
+from evm.effects.model import COIN, MAX_DEPTH, Effect, Kind, Reason
 from evm.errors import EvmError
 
 _CALL, _DELEGATE_CALL = 0, 1
@@ -73,9 +73,28 @@ def _aggregate3_value(call: Call, calls: Sequence[tuple[Address, bool, int, byte
 
 @reads("execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes)")
 def _safe_execute(
-    call: Call, to: Address, value: int, data: bytes, operation: int, *_gas_and_signatures: object
+    call: Call,
+    to: Address,
+    value: int,
+    data: bytes,
+    operation: int,
+    _gas: int,
+    _base_gas: int,
+    gas_price: int,
+    gas_token: Address,
+    receiver: Address,
+    _signatures: bytes,
 ) -> Iterable[Effect]:
-    return [call.nested(Kind.NESTED, safe_operation(call, call.to, to, value, data, operation))]
+    effects = list(safe_operation(call, call.to, to, value, data, operation))
+    if gas_price:
+        effects.append(safe_refund(call, gas_token, receiver))
+    return [call.nested(Kind.NESTED, effects)]
+
+
+def safe_refund(call: Call, token: Address, receiver: Address) -> Effect:
+    """The Safe pays whoever executes; how much gas that takes is not said beforehand, so it has no bound."""
+    asset = COIN if token == ZERO_ADDRESS else call.asset("erc20", token=token)
+    return call.unknown(Reason.CODE, account=call.to, asset=asset, counterparty=receiver, function="gas refund")
 
 
 @reads(

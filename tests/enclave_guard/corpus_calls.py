@@ -7,7 +7,18 @@ from eth_abi import encode
 from enclave.guard.judging import Outcome
 from evm.address import ZERO_ADDRESS, Address, checksum
 from evm.wallet.payload import BehaviorOnError, Call
-from tests.enclave_guard.corpus import ETHER, Case, aggregate, approve, call, calls, operation, safe, transfer
+from tests.enclave_guard.corpus import (
+    ETHER,
+    SAFE_EXECUTE,
+    Case,
+    aggregate,
+    approve,
+    call,
+    calls,
+    operation,
+    safe,
+    transfer,
+)
 from tests.enclave_guard.guard_rules import (
     ART,
     BRIDGE,
@@ -173,10 +184,10 @@ HOSTILE = [
     # approvals
     Case("approval of half of all", call(USD, approve(DEX, 2**255)), _DENY, "no-unlimited"),
     Case("approval of 2^96, which one token keeps as unlimited", call(USD, approve(DEX, 2**96)), _DENY,
-         "budget:usd-day"),
+         "no-unlimited"),
     Case("approval of all bits of Permit2", call(USD, approve(DEX, 2**160 - 1)), _DENY, "no-unlimited"),
     Case("unlimited approval to Permit2", call(USD, approve(PERMIT2, MAX)), _DENY, "no-unlimited"),
-    Case("approval of all coins of a vault", call(VAULT, approve(STRANGER, 10**30)), _DENY, "no-rule"),
+    Case("approval of all coins of a vault", call(VAULT, approve(STRANGER, 10**30)), _DENY, "no-unlimited"),
     Case("approval with a call, of ERC-1363, to a thief",
          call(USD, calldata("approveAndCall(address,uint256)", THIEF, 1)), _DENY, "thieves"),
     Case("transfer with a call, of ERC-1363, to a thief",
@@ -264,6 +275,15 @@ HOSTILE = [
     Case("swap that takes everything",
          call(ROUTER, calldata("swapTokensForExactTokens(uint256,uint256,address[],address,uint256)", 1, MAX,
                                [USD, WETH], WALLET, NOW_S)), _DENY, "budget:usd-day"),
+    Case("swap of tokens, beside a single wei, that takes more than the budget of a day",
+         call(ROUTER, v3(WALLET, 10**11), 1), _DENY, "budget:usd-day"),
+    Case("liquidity that a thief gets",
+         call(ROUTER, calldata("addLiquidity(address,address,uint256,uint256,uint256,uint256,address,uint256)", USD,
+                               WETH, 5, 5, 0, 0, THIEF, NOW_S)), _DENY, "thieves"),
+    Case("transaction of a Safe with a refund of gas for a thief",
+         call(SAFE, calldata(SAFE_EXECUTE, USD, 0, transfer(PAYROLL, 1), 0, 0, 0, 1, ZERO_ADDRESS, THIEF, b"")), _DENY,
+         "no-rule"),
+    Case("approval of 2^128", call(USD, approve(DEX, 2**128)), _DENY, "no-unlimited"),
     Case("swap without a path", call(ROUTER, calldata(
         "swapExactTokensForTokens(uint256,uint256,address[],address,uint256)", 1, 1, [], WALLET, 1)), _DENY,
         "no-rule"),
@@ -373,6 +393,12 @@ ORDINARY = [
     Case("commands: swap, portion for the market, rest for the wallet",
          router(swap_in(_ROUTER), (0x06, _PASSED, (WETH, FEES, 25)), (0x04, _PASSED, (WETH, _SENDER, 0))), "allow",
          "route"),
+    Case("liquidity", call(ROUTER, calldata(
+        "addLiquidity(address,address,uint256,uint256,uint256,uint256,address,uint256)", USD, WETH, 5, 5, 0, 0, WALLET,
+        NOW_S)), "allow", "trade"),
+    Case("liquidity of coins", call(ROUTER, calldata(
+        "addLiquidityETH(address,uint256,uint256,uint256,address,uint256)", USD, 5, 0, 0, WALLET, NOW_S), ETHER),
+        "allow", "trade-coins"),
     Case("swap in an operation", operation(Call(ROUTER, data=v2(WALLET))), "allow", "operations"),
     Case("approval and swap at a router", calls(Call(USD, data=approve(PERMIT2, 10**6)), Call(ROUTER, data=v2(WALLET))),
          "allow", "approve-dex"),

@@ -301,6 +301,9 @@ HOSTILE = [
     Case("sign-in at an address in numbers", text(sign_in("203.0.113.7")), _DENY, "no-rule"),
     Case("bytes of a typed document under the personal prefix of a wallet",
          payload(MessagePayload(b"\x19\x00" + THIEF + b"data")), _DENY, "no-rule"),
+    Case("sign-in behind a line of its own", text(b"\n" + sign_in("evil.example")), _DENY, "no-every-chain"),
+    Case("sign-in in small letters", text(sign_in("evil.example").lower().replace(b"ethereum", b"solana")), _DENY,
+         "no-every-chain"),
     Case("nothing as the message of a wallet", payload(MessagePayload(b"")), _DENY, "no-rule"),
     # wallets and sessions
     Case("configuration update in the name of a parent", payload(ConfigUpdatePayload(b"h" * 32, (SAFE,))), _DENY,

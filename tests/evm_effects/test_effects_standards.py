@@ -62,8 +62,6 @@ def erc20(contract: Address) -> Asset:
          (Kind.TRANSFER, WALLET, CONTRACT, erc20(TOKEN), 5)),
         (calldata("exactOutput((bytes,address,uint256,uint256))", (PATH, WALLET, 5, 8)), 0,
          (Kind.TRANSFER, WALLET, CONTRACT, erc20(OTHER), 8)),
-        (calldata("exactInputSingle((address,address,uint24,address,uint256,uint256,uint160))",
-                  (TOKEN, OTHER, 1, THIEF, 5, 1, 0)), 7, (Kind.APPROVAL, WALLET, THIEF, COINS, 7)),
     ],
 )  # fmt: skip
 def test_what_is_paid_in_leaves_for_the_contract_or_for_whoever_gets_what_comes_of_it(
@@ -71,6 +69,30 @@ def test_what_is_paid_in_leaves_for_the_contract_or_for_whoever_gets_what_comes_
 ) -> None:
     [effect] = read(data, value)
     assert moved(effect) == expected
+
+
+def test_coins_beside_a_swap_do_not_hide_the_tokens_that_it_may_take() -> None:
+    signature = "exactInputSingle((address,address,uint24,address,uint256,uint256,uint160))"
+    coins, tokens = read(calldata(signature, (TOKEN, OTHER, 1, THIEF, 5, 1, 0)), 1)
+    assert moved(coins) == (Kind.APPROVAL, WALLET, THIEF, COINS, 1)
+    assert moved(tokens) == (Kind.TRANSFER, WALLET, THIEF, erc20(TOKEN), 5)
+
+
+def test_a_transaction_of_a_safe_that_refunds_its_gas_has_no_bound() -> None:
+    signature = "execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes)"
+    [outer] = read(calldata(signature, FRIEND, 1, b"", 0, 0, 0, 1, TOKEN, THIEF, b""))
+    moving, refund = outer.effects
+    assert moving.kind is Kind.NATIVE
+    assert (refund.reason, refund.counterparty, refund.asset) == (Reason.CODE, THIEF, erc20(TOKEN))
+
+
+@pytest.mark.parametrize("bits", [96, 112, 128, 160, 255, 256])
+def test_approvals_of_all_bits_of_any_width_are_unlimited(bits: int) -> None:
+    for amount in (2**bits - 1, min(2**bits, 2**256 - 1)):
+        [effect] = read(calldata("approve(address,uint256)", THIEF, amount))
+        assert effect.unlimited
+    [limited] = read(calldata("approve(address,uint256)", THIEF, 2**96 - 2))
+    assert not limited.unlimited
 
 
 def universal(*commands: tuple[int, list[str], list[Any]]) -> bytes:
