@@ -54,6 +54,27 @@ async def test_request_reaches_the_enclave_with_listed_headers_only(start_host: 
     }
 
 
+async def test_bearer_tokens_reach_the_service_that_takes_them_and_no_other(start_host: StartHost) -> None:
+    running = await start_host()
+    sent = {"Authorization": "Bearer token", "X-Sequence-Project": "123", "Accept-Signature": "sig=()"}
+    for service, expected in {"WaasAuthenticatorAdmin": "Bearer token", "WaasAuthenticator": None}.items():
+        seen = (await running.client.post(f"/rpc/{service}/Clock", json={}, headers=sent)).json()["headers"]
+        assert seen.get("authorization") == expected
+        assert (seen["x-sequence-project"], seen["accept-signature"]) == ("123", "sig=()")
+    twice = [("Authorization", "Bearer one"), ("Authorization", "Bearer two")]
+    answer = await running.client.post("/rpc/WaasAuthenticatorAdmin/Clock", json={}, headers=twice)
+    assert_error(answer, errors.BAD_REQUEST, "duplicate header")
+
+
+@pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/.well-known/jwks.json"])
+async def test_published_keys_come_from_the_enclave_with_what_proves_them(start_host: StartHost, path: str) -> None:
+    running = await start_host()
+    seen = (await running.client.get(path, headers={"X-Attestation-Nonce": "abc", "Cookie": "canary"})).json()
+    assert (seen["method"], seen["headers"]) == (f"GET {path}", {"x-attestation-nonce": "abc"})
+    assert_error(await running.client.post(path, json={}), errors.BAD_METHOD)
+    assert (await running.client.get("/.well-known/other")).status_code == 404
+
+
 async def test_client_cannot_choose_the_scope_when_the_host_has_none(start_host: StartHost) -> None:
     running = await start_host()
     answer = await running.client.post(SIGN, json={}, headers={"X-Sequence-Scope": "@666"})

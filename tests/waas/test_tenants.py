@@ -12,7 +12,7 @@ from enclave.errors import BootError
 from protocol import limits
 from simulator.delegations import delegations
 from tests.appliance import config
-from tests.waas.embedded import ACCESS_KEY, CHAIN, Application, hash_text, scopes
+from tests.waas.embedded import ACCESS_KEY, CHAIN, TEMPLATE, Application, hash_text, scopes
 from tests.waas.tenancy import (
     OFFICERS,
     PROJECT,
@@ -144,6 +144,30 @@ async def test_update_counts_at_once(world: TenantWorld) -> None:
     assert (await app.of_wallet("listSessions"))["error"] == "AccessError", "nor is the key"
     app.headers["x-access-key"] = "rotated-key"
     assert (await app.of_wallet("listSessions"))["error"] == "SessionMismatch", "a session belongs to its origin"
+
+
+async def test_tenant_says_which_logins_it_takes_and_how_long_sessions_last(world: TenantWorld) -> None:
+    closed = world.tenant(email_login=False, oidc=[], embedded={"guest_login": False, "session_s": 60})
+    await world.put("CreateTenant", world.document(tenant=closed))
+    app = application(world)
+    for kind, verifier in {"Guest": app.key.id, "Email": f"ada@example.com;{app.key.id}"}.items():
+        assert (await app.begin(kind, verifier))["code"] == 7200
+    await world.put("UpdateTenant", world.document(2, tenant=world.tenant(embedded={"session_s": 60})))
+    world.clock.advance_s(2)
+    await app.sign_in_as_guest()
+    assert (await app.of_wallet("listSessions"))["code"] == "sessionList"
+    await world.pass_time(61)
+    assert (await app.of_wallet("listSessions"))["cause"] == "session invalid or not found"
+
+
+async def test_wallets_of_a_tenant_may_have_a_guard(world: TenantWorld) -> None:
+    keys = dict.fromkeys(("wallet", "sessions", "fallback"), "0x" + "9a" * 20)
+    guarded = world.tenant(wallet=TEMPLATE | {"guard": keys})
+    assert "tenant" in await world.put("CreateTenant", world.document(tenant=guarded))
+    app = application(world)
+    await app.sign_in_as_guest()
+    refused = await app.of_wallet("signMessage", network=str(CHAIN), message="0x12")
+    assert refused["cause"] == "guard-unknown", "the login alone completes nothing"
 
 
 async def test_right_that_was_taken_away_is_gone_for_sessions_that_exist(world: TenantWorld) -> None:
