@@ -1,4 +1,6 @@
-"""The methods of embedded wallets, put together when the first of them is called: most deployments have none."""
+"""The methods of embedded wallets, of their tenants and invitations, put together when the first of them is called:
+most deployments have none.
+"""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from enclave.net.http import request
 from enclave.ports import Egress, Store
 from enclave.records import Change, Conflict, Records
 from enclave.tenants.tenants import Tenants
-from protocol import limits
+from protocol import errors, limits
 from protocol.services import Page, RecordKey
 
 TABLE: Final = "event"
@@ -103,34 +103,44 @@ class Events:
 
     async def run(self) -> None:
         """Tell what there is to tell, for ever: what earlier boots have left, and what is added."""
-        pause_s = FIRST_PAUSE_S
-        while self._recovers and not await self._recovered():
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        recovered = False
         while True:
+            recovered = recovered or await self._recover()
             self._waiting.clear()
             for scope, pending in list(self._pending.items()):
                 if pending.next_ms <= self._clock.monotonic_ms():
                     await self._tell(scope, pending)
+            idle = recovered and not self._pending
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FIRST_PAUSE_S if self._pending else None):
+                async with asyncio.timeout(None if idle else FIRST_PAUSE_S):
                     await self._waiting.wait()
 
-    async def _recovered(self) -> bool:
-        """Whether everything that earlier boots have left is known."""
+    async def _recover(self) -> bool:
+        """Add what earlier boots have left; whether the store has told all of it."""
         after = b""
         try:
             while True:
                 ids = await self._store.ids(Page(TABLE, after, limits.MAX_RECORDS_PER_CALL))
-                for record in await self._records.load(*(RecordKey(TABLE, id_) for id_ in ids)) if ids else []:
-                    event = None if record is None else _read(record.body)
-                    if event is not None:
-                        self.add(event)
+                for id_ in ids:
+                    await self._recover_one(RecordKey(TABLE, id_))
                 if len(ids) < limits.MAX_RECORDS_PER_CALL:
                     return True
                 after = ids[-1]
         except (StoreError, Refusal):
             return False
+
+    async def _recover_one(self, key: RecordKey) -> None:
+        """Add the event at `key`, if it was not told. What does not open is no event, and holds up no other."""
+        try:
+            [record] = await self._records.load(key)
+        except Refusal as refusal:
+            if refusal.error is not errors.DATA_INTEGRITY_ERROR:
+                raise
+            log.event("webhook", code=refusal.error.name)
+            return
+        event = None if record is None else _read(record.body)
+        if event is not None:
+            self.add(event)
 
     async def _tell(self, scope: str, pending: _Pending) -> None:
         """Everything that waits for one tenant, until its webhook fails; then a pause, longer each time."""

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,15 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from joserfc.jwk import KeySet
 
-from enclave.errors import BootError
+from enclave.errors import BootError, StoreError
 from enclave.invitations import events
 from protocol import limits
 from protocol.frames import Request
+from protocol.services import Page
 from simulator.webhook import PATH, Webhook
 from tests.appliance import ORIGIN, Client, Refused, World, _tls_authority, config
 from tests.enclave_login.login_support import LoopbackEgress
-from tests.evm_intents.samples import R1Key
+from tests.evm_intents.samples import K1Key, R1Key
 from tests.waas.embedded import ACCESS_KEY, OTHER_ACCESS_KEY, Application, embedded, hash_text, scopes
 from tests.waas.test_id_tokens import ISSUER, URL
 
@@ -242,6 +245,28 @@ async def test_event_outlives_a_restart_and_is_the_same_one_if_it_comes_twice(wo
         while world.webhook.attempts == attempts:  # noqa: ASYNC110  a host that rolls back gets it told again
             await asyncio.sleep(0.01)
     assert len(world.webhook.events) == 2
+
+
+async def test_damaged_record_of_an_event_and_a_store_that_is_away_hold_up_no_other(world: InvitingWorld) -> None:
+    world.webhook.status = HTTPStatus.SERVICE_UNAVAILABLE
+    for email, key in ((ADA, K1Key()), ("eve@example.com", R1Key())):
+        await world.open(await world.invite(email))
+        world.clock.advance_s(2)
+        await Application(world, key).sign_in_by_mail(email)
+    place = next(place for place in world.store.rows if place[0] == "event")
+    row = world.store.rows[place]
+    world.store.rows[place] = replace(row, value=row.value[:-1] + bytes([row.value[-1] ^ 1]))
+    listed, turns = world.store.ids, itertools.count()
+
+    async def away_at_first(page: Page) -> list[bytes]:
+        if next(turns) < 2:
+            raise StoreError("store-unreachable")
+        return await listed(page)
+
+    world.store.ids = away_at_first  # type: ignore[method-assign]
+    world.webhook.status = HTTPStatus.ACCEPTED
+    await world.boot()
+    assert len(await world.told()) == 1
 
 
 async def test_wallet_that_was_made_just_before_the_end_is_told_after_the_next_login(world: InvitingWorld) -> None:
