@@ -103,7 +103,7 @@ class Events:
 
     async def run(self) -> None:
         """Tell what there is to tell, for ever: what earlier boots have left, and what is added."""
-        recovered = False
+        recovered = not self._recovers
         while True:
             recovered = recovered or await self._recover()
             self._waiting.clear()

@@ -20,7 +20,7 @@ from protocol import limits
 from protocol.frames import Request
 from protocol.services import Page
 from simulator.webhook import PATH, Webhook
-from tests.appliance import ORIGIN, Client, Refused, World, _tls_authority, config
+from tests.appliance import ORIGIN, Client, MemoryStore, Refused, World, _tls_authority, config
 from tests.enclave_login.login_support import LoopbackEgress
 from tests.evm_intents.samples import K1Key, R1Key
 from tests.waas.embedded import ACCESS_KEY, OTHER_ACCESS_KEY, Application, embedded, hash_text, scopes
@@ -267,6 +267,24 @@ async def test_damaged_record_of_an_event_and_a_store_that_is_away_hold_up_no_ot
     world.webhook.status = HTTPStatus.ACCEPTED
     await world.boot()
     assert len(await world.told()) == 1
+
+
+@pytest.mark.parametrize("recovers", [True, False])
+async def test_one_worker_tells_what_earlier_boots_have_left(world: InvitingWorld, recovers: bool) -> None:
+    """The others tell what they write down themselves."""
+    asked: list[Page] = []
+
+    class EmptyStore(MemoryStore):
+        async def ids(self, page: Page) -> list[bytes]:
+            asked.append(page)
+            return []
+
+    nothing: Any = None
+    made = events.Events(nothing, EmptyStore(), nothing, nothing, nothing, recovers=recovers)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await made.run()
+    assert bool(asked) is recovers
 
 
 async def test_wallet_that_was_made_just_before_the_end_is_told_after_the_next_login(world: InvitingWorld) -> None:
