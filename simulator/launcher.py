@@ -62,6 +62,7 @@ class SimulatorLauncher:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             limit=_MAX_LINE_BYTES,
+            start_new_session=True,  # Ctrl-C is for the host, which ends its guests
         )
         self._reader = asyncio.create_task(self._read(self._process))
 
