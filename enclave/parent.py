@@ -16,7 +16,7 @@ from protocol import guarding, limits, relaying, services
 from protocol.addresses import SERVICES_PORT
 from protocol.errors import ProtocolError
 from protocol.frames import Response
-from protocol.relaying import Relayed, RelayStatus
+from protocol.relaying import Relayed, RelayFees, RelayStatus
 from protocol.services import Credentials, Page, RecordKey, StoredRecord, Write
 
 _RELAY_CODES = {
@@ -79,11 +79,19 @@ class ParentServices:
 
     async def send(self, relayed: Relayed) -> RelayStatus:
         """Port `Relay.send`."""
-        return await self._relay(relaying.RELAY_SEND, relaying.encode_relayed(relayed))
+        return _status(await self._relay(relaying.RELAY_SEND, relaying.encode_relayed(relayed)))
+
+    async def fees(self, relayed: Relayed) -> RelayFees:
+        """Port `Relay.fees`."""
+        body = await self._relay(relaying.RELAY_FEES, relaying.encode_relayed(relayed))
+        try:
+            return relaying.decode_fees(body)
+        except ProtocolError:
+            raise RelayError("relay-malformed") from None
 
     async def status(self, chain_id: int, id_: bytes) -> RelayStatus:
         """Port `Relay.status`."""
-        return await self._relay(relaying.RELAY_STATUS, relaying.encode_question(chain_id, id_))
+        return _status(await self._relay(relaying.RELAY_STATUS, relaying.encode_question(chain_id, id_)))
 
     async def ask(self, guard: bytes, request: bytes) -> tuple[int, bytes]:
         """Port `Guards.ask`."""
@@ -100,17 +108,14 @@ class ParentServices:
         except ProtocolError:
             raise GuardError("guard-malformed") from None
 
-    async def _relay(self, method: str, body: bytes) -> RelayStatus:
+    async def _relay(self, method: str, body: bytes) -> bytes:
         try:
             response = await self._call(method, body, limits.RELAY_ANSWER_DEADLINE_S)
         except StoreError:
             raise RelayError("relay-unreachable") from None
         if response.status != HTTPStatus.OK:
             raise RelayError(_RELAY_CODES.get(response.status, "relay-refused"))
-        try:
-            return relaying.decode_status(response.body)
-        except ProtocolError:
-            raise RelayError("relay-malformed") from None
+        return response.body
 
     async def _call(self, method: str, body: bytes, deadline_s: float = limits.STORE_DEADLINE_S) -> Response:
         try:
@@ -129,3 +134,10 @@ class ParentServices:
                 loop = asyncio.get_running_loop()
                 _, self._link = await loop.create_connection(FrameLink, sock=connection)
             return self._link
+
+
+def _status(body: bytes) -> RelayStatus:
+    try:
+        return relaying.decode_status(body)
+    except ProtocolError:
+        raise RelayError("relay-malformed") from None

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from enclave.config import Holder
 from enclave.secret import Secret
-from protocol.relaying import Relayed, RelayStatus
+from protocol.relaying import Relayed, RelayFees, RelayStatus
 from protocol.services import Page, RecordKey, StoredRecord, Write
 
 
@@ -64,6 +64,10 @@ class Relay(Protocol):
 
     async def send(self, relayed: Relayed) -> RelayStatus:
         """Hand an operation over, once or again; `enclave.errors.RelayError`."""
+        ...
+
+    async def fees(self, relayed: Relayed) -> RelayFees:
+        """What it would take to carry out an operation that is not signed; `RelayError`."""
         ...
 
     async def status(self, chain_id: int, id_: bytes) -> RelayStatus:

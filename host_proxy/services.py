@@ -114,6 +114,9 @@ class Services:
             case relaying.RELAY_SEND:
                 sent = await self._relays.send(relaying.decode_relayed(request.body))
                 return HTTPStatus.OK, relaying.encode_status(sent)
+            case relaying.RELAY_FEES:
+                fees = await self._relays.fees(relaying.decode_relayed(request.body))
+                return HTTPStatus.OK, relaying.encode_fees(fees)
             case relaying.RELAY_STATUS:
                 found = await self._relays.status(*relaying.decode_question(request.body))
                 return HTTPStatus.OK, relaying.encode_status(found)

@@ -1,7 +1,8 @@
 """What the enclave hands to the parent instance to bring onto a chain, on `SERVICES_PORT` like `protocol.services`.
 
-    relay.send     [chain id, id, wallet, [[to, data], ...], [to, data]]   -> status
-    relay.status   [chain id, id]                                          -> status, or 404 for one never taken
+    relay.send     [chain id, id, wallet, [[to, data], ...], [to, data], quote | null]   -> status
+    relay.fees     the same, unsigned                                     -> [options as JSON text, quote | null]
+    relay.status   [chain id, id]                                         -> status, or 404 for one never taken
     status         [state, tx hash | null, succeeded | null, receipt as JSON text | null]
 
 `id` is the digest that the wallet's signers signed, so an operation is known by what it does. It has several forms:
@@ -16,6 +17,7 @@ from protocol import cbor, limits
 from protocol.errors import ProtocolError
 
 RELAY_SEND: Final = "relay.send"
+RELAY_FEES: Final = "relay.fees"
 RELAY_STATUS: Final = "relay.status"
 WOULD_REVERT_STATUS: Final = 422
 BUSY_STATUS: Final = 423
@@ -45,6 +47,16 @@ class Relayed:
     wallet: bytes
     execute: tuple[ChainCall, ...]
     create_and_execute: ChainCall
+    quote: str | None = None
+    """The relayer's, if it is paid by one of the calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayFees:
+    """What a relay would take for an operation, by the host's word: a list in JSON, and the relayer's quote."""
+
+    options: str
+    quote: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +72,15 @@ class RelayStatus:
 def encode_relayed(relayed: Relayed) -> bytes:
     execute = [[call.to, call.data] for call in relayed.execute]
     create = [relayed.create_and_execute.to, relayed.create_and_execute.data]
-    return cbor.dumps([relayed.chain_id, relayed.id, relayed.wallet, execute, create])
+    return cbor.dumps([relayed.chain_id, relayed.id, relayed.wallet, execute, create, relayed.quote])
 
 
 def decode_relayed(body: bytes) -> Relayed:
     match cbor.loads(body, max_bytes=limits.MAX_FRAME_BYTES):
-        case [int(chain_id), bytes(id_), bytes(wallet), list(execute), create]:
+        case [int(chain_id), bytes(id_), bytes(wallet), list(execute), create, str() | None as quote]:
             _check(chain_id, id_)
-            if len(wallet) == _ADDRESS_BYTES and 1 <= len(execute) <= MAX_FORMS:
-                return Relayed(chain_id, id_, wallet, tuple(map(_call, execute)), _call(create))
+            if len(wallet) == _ADDRESS_BYTES and 1 <= len(execute) <= MAX_FORMS and _is_quote(quote):
+                return Relayed(chain_id, id_, wallet, tuple(map(_call, execute)), _call(create), quote)
     raise ProtocolError("relaying-shape")
 
 
@@ -81,6 +93,18 @@ def decode_question(body: bytes) -> tuple[int, bytes]:
         case [int(chain_id), bytes(id_)]:
             _check(chain_id, id_)
             return chain_id, id_
+    raise ProtocolError("relaying-shape")
+
+
+def encode_fees(fees: RelayFees) -> bytes:
+    return cbor.dumps([fees.options, fees.quote])
+
+
+def decode_fees(body: bytes) -> RelayFees:
+    match cbor.loads(body, max_bytes=limits.MAX_FRAME_BYTES):
+        case [str(options), str() | None as quote] if len(options.encode()) <= limits.MAX_FEE_OPTIONS_BYTES:
+            if _is_quote(quote):
+                return RelayFees(options, quote)
     raise ProtocolError("relaying-shape")
 
 
@@ -106,6 +130,10 @@ def _call(item: Any) -> ChainCall:
         case [bytes(to), bytes(data)] if len(to) == _ADDRESS_BYTES and len(data) <= limits.MAX_RELAY_REQUEST_BYTES:
             return ChainCall(to, data)
     raise ProtocolError("relaying-shape")
+
+
+def _is_quote(quote: str | None) -> bool:
+    return quote is None or len(quote.encode()) <= limits.MAX_FEE_QUOTE_BYTES
 
 
 def _is_hash(text: str | None) -> bool:

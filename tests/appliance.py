@@ -36,7 +36,7 @@ from enclave.secret import Secret
 from evm.keccak import keccak256
 from protocol import canonical_json
 from protocol.frames import Request, Response
-from protocol.relaying import Relayed, RelayStatus
+from protocol.relaying import Relayed, RelayFees, RelayStatus
 from protocol.services import Page, RecordKey, StoredRecord, Write
 from simulator.nsm import SimulatedNsm
 from simulator.pki import NitroPki
@@ -218,6 +218,9 @@ class NoRelay:
     """A parent that relays nothing."""
 
     async def send(self, relayed: Relayed) -> RelayStatus:
+        raise RelayError("relay-refused")
+
+    async def fees(self, relayed: Relayed) -> RelayFees:
         raise RelayError("relay-refused")
 
     async def status(self, chain_id: int, id_: bytes) -> RelayStatus:

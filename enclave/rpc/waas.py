@@ -117,8 +117,8 @@ class WaasService:
                 return await self._confirmation(caller, user, data)
             case GetTransactionReceipt(chain_id=chain_id, meta_hash=meta_hash):
                 return await self._sending.receipt(chain_id, meta_hash, caller.request)
-            case FeeOptions():  # the tenant's relay pays
-                return "feeOptions", {"feeOptions": []}
+            case FeeOptions() as data:
+                return await self._signing.fee_options(caller, user, data)
             case FederateAccount() | RemoveAccount() as data:
                 return await self._account_change(caller, user, data)
             case GetIdToken(nonce=nonce) if self._id_tokens is not None:

@@ -48,6 +48,10 @@ class EmbeddedWallet(Protocol):
         """Refuse what the contracts would refuse, before anything is signed; `EvmError`."""
         ...
 
+    def unsigned(self, found: Signable) -> Relayed:
+        """Calls without a signature, for those who say what carrying them out costs."""
+        ...
+
     def complete(self, found: Signable, own: bytes, guards: bytes | None) -> Whole:
         """The wallet's signature, of the enclave's and the guard's (65 bytes each); `EvmError` unless it is whole."""
         ...

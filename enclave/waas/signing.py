@@ -25,7 +25,14 @@ from evm.intents.account_data import ConfirmIntent
 from evm.intents.adoption import verify_adopter
 from evm.intents.errors import IntentError
 from evm.intents.signable import Signable, Signing, parse_personal_message, proof_text, signable
-from evm.intents.wallet_data import AdoptChildWallet, SendTransaction, SessionAuthProof, SignMessage, SignTypedData
+from evm.intents.wallet_data import (
+    AdoptChildWallet,
+    FeeOptions,
+    SendTransaction,
+    SessionAuthProof,
+    SignMessage,
+    SignTypedData,
+)
 from protocol import errors
 
 Factor: TypeAlias = Mapping[str, str] | None
@@ -112,7 +119,14 @@ class IntentSigning:
                 whole = await self._whole(caller, user, self._found(caller, user, data), factor)
                 if whole.relayed is None:
                     raise Refusal(errors.INTERNAL_ERROR)
-                return await self._sending.send(whole.relayed, caller.request)
+                return await self._sending.send(replace(whole.relayed, quote=data.fee_quote), caller.request)
+
+    async def fee_options(self, caller: Caller, user: User, data: FeeOptions) -> tuple[str, Any]:
+        """What the relay would take for the transactions, by the host's word."""
+        meant = SendTransaction(data.chain_id, data.wallet, data.identifier, data.transactions)
+        with intent_rules():
+            unsigned = user.wallet.unsigned(self._found(caller, user, meant))
+        return await self._sending.fee_options(unsigned)
 
     async def _message(self, caller: Caller, user: User, data: Signing, factor: Factor) -> str:
         return "0x" + (await self._whole(caller, user, self._found(caller, user, data), factor)).message.hex()

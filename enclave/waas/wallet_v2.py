@@ -66,6 +66,9 @@ class ChildOfParent:
         if found.operation is not None or found.wallet != self.address:
             raise IntentError("intent-kind")
 
+    def unsigned(self, found: Signable) -> Relayed:
+        return self._relayed(found, b"", b"")
+
     def complete(self, found: Signable, own: bytes, guards: bytes | None) -> Whole:
         if guards is None:
             raise IntentError("intent-incomplete")

@@ -15,6 +15,8 @@ from evm.signature import parse_signature
 from evm.wallet.context import GUEST_MODULE
 from evm.wallet.deploy import execute_call, first_transaction
 from evm.wallet.operation_hash import Operation
+from evm.wallet.packed_calls import pack_calls
+from evm.wallet.payload import CallsPayload
 from evm.wallet.signature.filling import LeafSignature, key_signature
 from protocol.relaying import ChainCall, Relayed
 
@@ -44,6 +46,13 @@ class WalletOfPlan:
 
     def prepare(self, found: Signable) -> None:
         Prepared(self.record, _operation(found), ())
+
+    def unsigned(self, found: Signable) -> Relayed:
+        operation = _operation(found)
+        if not isinstance(operation.payload, CallsPayload):
+            raise IntentError("intent-kind")
+        packed = pack_calls(operation.payload, self.address)
+        return self._relayed(operation, {"packed": "0x" + packed.hex(), "partial": "0x"})
 
     def complete(self, found: Signable, own: bytes, guards: bytes | None) -> Whole:
         operation = _operation(found)

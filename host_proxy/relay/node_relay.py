@@ -80,6 +80,9 @@ class NodeRelay:
         mined = await self._mined(self._journal.attempts(operation_id))
         return self._pending(operation_id) if mined is None else _status(State.MINED, mined.receipt)
 
+    async def fee_options(self, operation: Operation) -> tuple[list[dict[str, object]], str | None]:  # noqa: ARG002
+        return [], None  # the operator's account pays
+
     async def is_busy_for(self, wallet: str) -> bool:
         waiting = [planned.operation for planned in self._journal.unsettled() if planned.operation.wallet == wallet]
         for operation in waiting:

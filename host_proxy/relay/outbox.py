@@ -21,6 +21,7 @@ _SCHEMA: Final = (
     target  TEXT NOT NULL,
     data    TEXT NOT NULL,
     wallet  TEXT NOT NULL,
+    quote   TEXT,
     receipt TEXT
 ) STRICT""",
 )
@@ -41,8 +42,8 @@ class Outbox:
         """Take operations on, all or none; those that are there already stay as they are."""
         with self._database.transaction() as db:
             for operation in operations:
-                row = (operation.id, operation.to, operation.data, operation.wallet)
-                db.execute("INSERT INTO operation VALUES (?, ?, ?, ?, NULL) ON CONFLICT (id) DO NOTHING", row)
+                row = (operation.id, operation.to, operation.data, operation.wallet, operation.quote)
+                db.execute("INSERT INTO operation VALUES (?, ?, ?, ?, ?, NULL) ON CONFLICT (id) DO NOTHING", row)
                 if self.find(operation.id)[0] != operation:
                     raise RelayFault("relay-id-taken")
             [waiting] = db.execute("SELECT count(*) FROM operation WHERE receipt IS NULL").fetchone()
@@ -51,12 +52,12 @@ class Outbox:
 
     def find(self, operation_id: str) -> tuple[Operation, dict[str, Any] | None]:
         """An operation by its name and, once it is final, the relayer's receipt; `relay-unknown` without one."""
-        query = "SELECT id, target, data, wallet, receipt FROM operation WHERE id = ?"
+        query = "SELECT id, target, data, wallet, quote, receipt FROM operation WHERE id = ?"
         row = self._db.execute(query, (operation_id,)).fetchone()
         if row is None:
             raise RelayFault("relay-unknown")
         *facts, receipt = row
-        return Operation(facts[0], facts[1], facts[2], facts[3]), json.loads(receipt) if receipt else None
+        return Operation(*facts), json.loads(receipt) if receipt else None
 
     def settle(self, operation_id: str, receipt: dict[str, Any]) -> None:
         """The operation is final."""
@@ -70,5 +71,5 @@ class Outbox:
 
     def unsettled(self) -> list[Operation]:
         """Operations that are not final, in the order in which they came."""
-        query = "SELECT id, target, data, wallet FROM operation WHERE receipt IS NULL ORDER BY rowid"
+        query = "SELECT id, target, data, wallet, quote FROM operation WHERE receipt IS NULL ORDER BY rowid"
         return [Operation(*row) for row in self._db.execute(query)]

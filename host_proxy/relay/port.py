@@ -6,7 +6,7 @@ not happen twice. Another operation under a name that is taken is refused.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Protocol
 
@@ -29,6 +29,8 @@ class Operation:
     to: str
     data: str
     wallet: str
+    quote: str | None = field(default=None, compare=False)
+    """A relayer's, by which it is paid."""
 
     def __post_init__(self) -> None:
         if not (_ID.match(self.id) and _ADDRESS.match(self.to) and _ADDRESS.match(self.wallet)):
@@ -67,6 +69,10 @@ class Relay(Protocol):
 
     async def status(self, operation_id: str) -> Status:
         """How far an operation is; `relay-unknown` for one that was never taken, or can no longer happen."""
+        ...
+
+    async def fee_options(self, operation: Operation) -> tuple[list[dict[str, Any]], str | None]:
+        """What carrying out an operation would cost its wallet, and the quote for it; an empty list: nothing."""
         ...
 
     async def is_busy_for(self, wallet: str) -> bool:

@@ -56,7 +56,6 @@ class SequenceRelay:
             await self._look_after(operation)
 
     async def fee_options(self, operation: Operation) -> tuple[list[dict[str, Any]], str | None]:
-        """What the relayer would take for carrying out an operation, and its quote; an empty list: nothing."""
         asked = {"wallet": operation.wallet, "to": operation.to, "data": operation.data}
         answer = await self._call("FeeOptions", asked)
         options, quote = answer.get("options") or [], answer.get("quote")
@@ -82,7 +81,8 @@ class SequenceRelay:
 
     async def _submit(self, operation: Operation) -> None:
         call = {"walletAddress": operation.wallet, "contract": operation.to, "input": operation.data}
-        answer = await self._call("SendMetaTxn", {"call": call})
+        quote = {} if operation.quote is None else {"quote": operation.quote}
+        answer = await self._call("SendMetaTxn", {"call": call} | quote)
         if answer.get("status") is not True or not isinstance(answer.get("txnHash"), str):
             raise RelayFault("relay-answer", "not taken")
         if answer["txnHash"].removeprefix("0x").lower() != operation.id[2:]:

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from host_proxy.errors import RelayFault
 from host_proxy.relay.node import Node
 from host_proxy.relay.port import Operation, Relay, Status
-from protocol.relaying import ChainCall, Relayed, RelayStatus
+from protocol.relaying import ChainCall, Relayed, RelayFees, RelayStatus
 
 UNKNOWN: Final = "relay-unknown"
 WOULD_REVERT: Final = "relay-would-revert"
@@ -93,7 +93,8 @@ class WalletRelays:
     async def _first_that_works(chain: ChainRelay, relayed: Relayed, calls: Sequence[ChainCall]) -> Status:
         """The first form that the chain would carry out is taken; `relay-would-revert` if there is none."""
         *others, last = [
-            Operation(_hex(relayed.id), _hex(call.to), _hex(call.data), _hex(relayed.wallet)) for call in calls
+            Operation(_hex(relayed.id), _hex(call.to), _hex(call.data), _hex(relayed.wallet), relayed.quote)
+            for call in calls
         ]
         for operation in others:
             try:
@@ -105,6 +106,14 @@ class WalletRelays:
                 return status
         [status] = await chain.relay.send([last])
         return status
+
+    async def fees(self, relayed: Relayed) -> RelayFees:
+        """What the relay of the chain would take; the operation is not signed, and nothing is taken on."""
+        chain, wallet = self._chain(relayed.chain_id), _hex(relayed.wallet)
+        call = relayed.execute[0] if await chain.node.has_code(wallet) else relayed.create_and_execute
+        operation = Operation(_hex(relayed.id), _hex(call.to), _hex(call.data), wallet)
+        options, quote = await chain.relay.fee_options(operation)
+        return RelayFees(json.dumps(options), quote)
 
     async def status(self, chain_id: int, id_: bytes) -> RelayStatus:
         """How far an operation is; `relay-unknown` for one that was never taken."""

@@ -180,6 +180,8 @@ COVERED: Final[dict[str, str | tuple[str, str]]] = {
     "MAX_RELAY_OPEN": f"{RELAY}::test_number_of_open_operations_is_bounded",
     "MAX_RELAY_ANSWER_BYTES": f"{RELAY_RPC}::test_answer_is_bounded",
     "RELAY_ANSWER_DEADLINE_S": f"{RELAY_FRAMES}::test_host_that_does_not_answer_is_unreachable_after_the_deadline",
+    "MAX_FEE_OPTIONS_BYTES": f"{RELAY_FRAMES}::test_fees_at_their_caps_are_read_and_one_byte_more_is_refused",
+    "MAX_FEE_QUOTE_BYTES": f"{RELAY_FRAMES}::test_fees_at_their_caps_are_read_and_one_byte_more_is_refused",
     "MAX_GUARD_ANSWER_BYTES": f"{GUARD_FRAMES}::test_answer_at_the_cap_passes_and_one_byte_more_is_refused",
     "GUARD_DEADLINE_S": f"{GUARD_FRAMES}::test_guard_that_does_not_answer_is_unreachable_after_the_deadline",
     "GUARD_ANSWER_DEADLINE_S": f"{GUARD_FRAMES}::test_host_that_does_not_answer_is_unreachable_after_the_deadline",

@@ -1,5 +1,6 @@
 """Relays as a host's file describes them: which chain goes where."""
 
+import json
 from pathlib import Path
 
 import httpx
@@ -42,10 +43,12 @@ def test_chain_has_one_of_them(tmp_path: Path) -> None:
 
 
 async def test_relayer_that_has_taken_an_operation_is_busy_for_its_wallet(tmp_path: Path) -> None:
-    status = {"status": "QUEUED"}
+    status, asked = {"status": "UNKNOWN"}, list[dict[str, object]]()
 
     async def respond(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content))
         if request.url.path.endswith("SendMetaTxn"):
+            status["status"] = "QUEUED"
             return httpx.Response(200, json={"status": True, "txnHash": "11" * 32})
         return httpx.Response(200, json={"receipt": {"id": "11" * 32, **status}})
 
@@ -53,7 +56,8 @@ async def test_relayer_that_has_taken_an_operation_is_busy_for_its_wallet(tmp_pa
     relay = SequenceRelay("http://relayer.example", Outbox(tmp_path / "outbox"), http=http)
     wallet = "0x" + "22" * 20
     assert not await relay.is_busy_for(wallet)
-    await relay.send([Operation("0x" + "11" * 32, wallet, "0x", wallet)])
+    await relay.send([Operation("0x" + "11" * 32, wallet, "0x", wallet, "quote")])
+    assert {"call": {"walletAddress": wallet, "contract": wallet, "input": "0x"}, "quote": "quote"} in asked
     assert await relay.is_busy_for(wallet)
     assert not await relay.is_busy_for("0x" + "23" * 20)
     status["status"] = "SUCCEEDED"

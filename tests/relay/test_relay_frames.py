@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import socket
 import tempfile
 from collections.abc import AsyncIterator
@@ -24,7 +25,7 @@ from host_proxy.store import SqliteStore
 from protocol import cbor, limits, relaying
 from protocol.addresses import HybridAddress
 from protocol.errors import ProtocolError
-from protocol.relaying import ChainCall, Relayed, RelayStatus
+from protocol.relaying import ChainCall, Relayed, RelayFees, RelayStatus
 from tests.host_proxy.conftest import FixedCredentials
 
 CHAIN = 137
@@ -57,6 +58,9 @@ class KeepingRelay:
         if operation_id not in self.taken:
             raise RelayFault("relay-unknown")
         return self.found
+
+    async def fee_options(self, operation: Operation) -> tuple[list[dict[str, Any]], str | None]:
+        return [{"to": operation.to, "data": operation.data}], "quote"
 
     async def is_busy_for(self, wallet: str) -> bool:
         assert wallet == "0x" + WALLET.hex()
@@ -166,6 +170,36 @@ async def test_second_operation_that_would_wait_too_long_is_refused_and_not_take
     codes = await asyncio.gather(code_of(parent.port.send(RELAYED)), code_of(parent.port.send(other)))
     assert codes == ["relay-wallet-busy", "relay-wallet-busy"]
     assert parent.relay.taken == {}
+
+
+async def test_fees_are_asked_for_the_form_that_applies_and_nothing_is_taken(parent: Parent) -> None:
+    fees = await parent.port.fees(RELAYED)
+    assert fees.quote == "quote"
+    assert json.loads(fees.options) == [{"to": "0x" + "33" * 20, "data": "0x" + b"create".hex()}]
+    parent.node.code = True
+    [option] = json.loads((await parent.port.fees(RELAYED)).options)
+    assert option["data"] == "0x" + NEWEST.data.hex()
+    assert parent.relay.taken == {}
+
+
+async def test_quote_goes_to_the_relayer_with_its_operation(parent: Parent) -> None:
+    await parent.port.send(replace(RELAYED, quote="quote"))
+    [taken] = parent.relay.taken.values()
+    assert taken.quote == "quote"
+
+
+@pytest.mark.parametrize("name", ["MAX_FEE_OPTIONS_BYTES", "MAX_FEE_QUOTE_BYTES"])
+def test_fees_at_their_caps_are_read_and_one_byte_more_is_refused(name: str) -> None:
+    most = {"MAX_FEE_OPTIONS_BYTES": limits.MAX_FEE_OPTIONS_BYTES, "MAX_FEE_QUOTE_BYTES": limits.MAX_FEE_QUOTE_BYTES}[
+        name
+    ]
+    for size, taken in ((most, True), (most + 1, False)):
+        fees = RelayFees("x" * size) if "OPTIONS" in name else RelayFees("", "x" * size)
+        if taken:
+            assert relaying.decode_fees(relaying.encode_fees(fees)) == fees
+        else:
+            with pytest.raises(ProtocolError):
+                relaying.decode_fees(relaying.encode_fees(fees))
 
 
 async def test_operation_that_was_taken_is_told_and_not_taken_in_its_other_form(parent: Parent) -> None:

@@ -9,7 +9,7 @@ from evm.wallet.packed_calls import parse_packed_calls
 from evm.wallet.signature.known import KnownContracts
 from evm.wallet.signature.parsing import parse_signature
 from evm.wallet.signature.recovering import recover
-from protocol.relaying import Relayed, RelayStatus
+from protocol.relaying import Relayed, RelayFees, RelayStatus
 
 HASH = "0x" + "ab" * 32
 
@@ -20,10 +20,16 @@ class KeepingRelay:
     def __init__(self) -> None:
         self.sent: list[Relayed] = []
         self.answer: RelayStatus | RelayError = RelayStatus("pending", HASH)
+        self.priced: list[Relayed] = []
+        self.price = RelayFees("[]")
 
     async def send(self, relayed: Relayed) -> RelayStatus:
         self.sent.append(relayed)
         return self._answer()
+
+    async def fees(self, relayed: Relayed) -> RelayFees:
+        self.priced.append(relayed)
+        return self.price
 
     async def status(self, chain_id: int, id_: bytes) -> RelayStatus:
         return self._answer()

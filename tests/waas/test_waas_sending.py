@@ -22,7 +22,7 @@ from host_proxy.relay.node_relay import NodeRelay, Patience
 from host_proxy.relay.rpc import JsonRpc
 from host_proxy.relay.transactions import RemoteSigner
 from host_proxy.relay.wallet_relay import ChainRelay, WalletRelays
-from protocol.relaying import Relayed, RelayStatus
+from protocol.relaying import Relayed, RelayFees, RelayStatus
 from tests.appliance import World
 from tests.evm_intents.samples import TRANSACTIONS
 from tests.instrument_wire.wire import running
@@ -124,6 +124,42 @@ async def test_fees_are_the_tenants(world: World, relay: KeepingRelay) -> None:
     answer = await app.of_wallet("feeOptions", **sending(TRANSFER))
     assert answer == {"code": "feeOptions", "data": {"feeOptions": []}}
     assert relay.sent == []
+    await app.of_wallet("sendTransaction", **sending(TRANSFER))
+    [priced], [sent] = relay.priced, relay.sent
+    assert (priced.id, priced.quote) == (sent.id, sent.quote) == (sent.id, None)
+    assert b"" not in (priced.execute[0].data, priced.create_and_execute.data)
+    assert priced.execute[0].data != sent.execute[0].data, "it is not signed yet"
+
+
+OPTION: dict[str, Any] = {
+    "token": {"chainId": CHAIN, "name": "USD", "symbol": "USD", "type": "erc20Token", "decimals": 6,
+              "logoURL": "", "contractAddress": "0x" + "22" * 20},
+    "to": "0x" + "33" * 20, "value": "1500", "gasLimit": 60000,
+}  # fmt: skip
+
+
+async def test_relayers_fee_is_shown_and_its_quote_goes_back_to_it(world: World, relay: KeepingRelay) -> None:
+    app = await signed_in(world)
+    relay.price = RelayFees(json.dumps([OPTION]), "quote-1")
+    answer = await app.of_wallet("feeOptions", **sending(TRANSFER))
+    assert answer == {"code": "feeOptions", "data": {"feeOptions": [OPTION], "feeQuote": "quote-1"}}
+    fee = {"type": "erc20send", "tokenAddress": "0x" + "22" * 20, "to": OPTION["to"], "value": OPTION["value"]}
+    await app.of_wallet("sendTransaction", **sending(TRANSFER, fee), transactionsFeeQuote="quote-1")
+    assert relay.sent[-1].quote == "quote-1"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "{}", "[5]", "no JSON", json.dumps([OPTION | {"to": "0x12"}]), json.dumps([OPTION | {"value": "-1"}]),
+        json.dumps([OPTION | {"more": 1}]), json.dumps([OPTION | {"token": {}}]), json.dumps([OPTION] * 33),
+        json.dumps([OPTION | {"token": OPTION["token"] | {"chainId": 1}}]),
+    ],
+)  # fmt: skip
+async def test_fees_of_another_form_or_chain_are_not_shown(world: World, relay: KeepingRelay, options: str) -> None:
+    app = await signed_in(world)
+    relay.price = RelayFees(options)
+    assert (await app.of_wallet("feeOptions", **sending(TRANSFER)))["cause"] == "relay-malformed"
 
 
 # --- on a real node ---
@@ -138,6 +174,12 @@ class HostsRelay:
     async def send(self, relayed: Relayed) -> RelayStatus:
         try:
             return await self._relays.send(relayed)
+        except RelayFault as fault:
+            raise RelayError(fault.code) from None
+
+    async def fees(self, relayed: Relayed) -> RelayFees:
+        try:
+            return await self._relays.fees(relayed)
         except RelayFault as fault:
             raise RelayError(fault.code) from None
 
