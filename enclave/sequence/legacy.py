@@ -108,7 +108,7 @@ def parse_legacy(params: dict[str, Any], second: ModuleType) -> LegacyAsked:
     # Chain 0 is how this generation approves of configurations; nothing else is signed for every chain.
     chain_id = parse_decimal(params.get("chainId"), "wallet-chain-id")
     require(chain_id > 0, "wallet-chain-id")
-    digest, understood = _PARSERS[named[0]](params[named[0]], wallet, second)
+    digest, understood = _PARSERS[named[0]](params[named[0]], wallet, chain_id, second)
     words = [*understood["words"], f"In the name of the LEGACY wallet {checksum(wallet.address)}, on chain {chain_id}"]
     return LegacyAsked(wallet, chain_id, digest, understood | {"words": words})
 
@@ -116,7 +116,7 @@ def parse_legacy(params: dict[str, Any], second: ModuleType) -> LegacyAsked:
 _Parsed = tuple[bytes, dict[str, Any]]
 
 
-def _parse_transactions(value: object, wallet: LegacyWallet, second: ModuleType) -> _Parsed:
+def _parse_transactions(value: object, wallet: LegacyWallet, chain_id: int, second: ModuleType) -> _Parsed:
     found = members(value, required=("space", "nonce", "calls"), code=_CODE)
     space, nonce = (parse_decimal(found[name], f"{_CODE}-nonce") for name in ("space", "nonce"))
     listed = items(found["calls"], most=limits.MAX_WALLET_CALLS, code="wallet-calls-count")
@@ -128,7 +128,8 @@ def _parse_transactions(value: object, wallet: LegacyWallet, second: ModuleType)
     number = bundle_nonce(space, nonce)
     digest = bundle_digest(calls, number)
     second.check_legacy_bundle(calls, number, digest)
-    effects = [understand(call.target, call.value, call.data) for call in calls]
+    by = wallet.address
+    effects = [understand(call.target, call.value, call.data, sender=by, chain_id=chain_id) for call in calls]
     words = [
         f"{number}. {effect.words}{'' if call.revert_on_error else ', and go on if it fails'}"
         for number, (call, effect) in enumerate(zip(calls, effects, strict=True), start=1)
@@ -152,13 +153,13 @@ def _parse_call(value: object) -> LegacyCall:
     )
 
 
-def _parse_message(value: object, _wallet: LegacyWallet, second: ModuleType) -> _Parsed:
+def _parse_message(value: object, _wallet: LegacyWallet, _chain_id: int, second: ModuleType) -> _Parsed:
     message = parse_message(value)
     second.check_message(message)
     return message.digest, message.understood()
 
 
-def _parse_typed_data(value: object, _wallet: LegacyWallet, second: ModuleType) -> _Parsed:
+def _parse_typed_data(value: object, _wallet: LegacyWallet, _chain_id: int, second: ModuleType) -> _Parsed:
     document = parse_typed_data(value)
     if not isinstance(value, dict):
         raise EvmError("typed-members")
@@ -167,7 +168,7 @@ def _parse_typed_data(value: object, _wallet: LegacyWallet, second: ModuleType) 
     return document.digest, document.understood()
 
 
-_PARSERS: Final[Mapping[str, Callable[[Any, LegacyWallet, ModuleType], _Parsed]]] = {
+_PARSERS: Final[Mapping[str, Callable[[Any, LegacyWallet, int, ModuleType], _Parsed]]] = {
     "transactions": _parse_transactions,
     "message": _parse_message,
     "typedData": _parse_typed_data,
