@@ -2,9 +2,9 @@
 
     python -m benchmarks.bench_workers
 
-Throughput per core is answers for each second of processor time that the enclave uses: that is what a core can do that
-it has to itself. Rates by the clock say the same only where host, load generator and each worker have a core of their
-own, and are judged only there.
+Each worker has as many connections. Throughput per core is answers for each second of processor time that the enclave
+uses: that is what a core can do that it has to itself. Rates by the clock say the same only where host, load generator
+and each worker have a core of their own, and are judged only there.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from benchmarks.starting import Started
 from simulator import settings
 from simulator.enclaves import SOURCE_ROOT
 
-_CONNECTIONS: Final = 64
+_CONNECTIONS: Final = 32  # for each worker
 _WORKERS: Final = (1, 2)
 _LEAST_PERCENT: Final = 85.0  # of the throughput per core of one worker
 _LEAST_OF_CRYPTO: Final = 55.0  # of one core
@@ -89,7 +89,7 @@ def judge(one: _Measured, two: _Measured, cores: int, crypto_us: float) -> list[
 async def _appliance(state: Path, pool: ProcessPoolExecutor, workers: int) -> AsyncIterator[_Measured]:
     async with starting.serving(state, workers=workers) as started:
         provider, port = started.appliance.stand_ins.identity_provider, started.appliance.host.port
-        names = [f"{workers}-{number}" for number in range(_CONNECTIONS)]
+        names = [f"{workers}-{number}" for number in range(_CONNECTIONS * workers)]
         tokens: list[tuple[KeyType, str]] = [
             (P256, provider.issue_token(name, settings.CLIENT_ID, algorithm="ES256")) for name in names
         ]

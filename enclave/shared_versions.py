@@ -14,6 +14,7 @@ from enclave.shared_memory import WorkerLock, shared_words
 from enclave.versions import Step, id_words
 from protocol import errors
 
+_PLACES: Final = 10_000  # that a worker keeps by itself
 _WORDS: Final = 4  # two of the id, the version, and whether a write is under way
 
 
@@ -34,6 +35,7 @@ class SharedVersions:
         self._end = slots * _WORDS
         self._words = shared_words(self._end + 1)  # the last one counts the entries
         self._lock = WorkerLock()
+        self._places: dict[bytes, int] = {}  # of entries, which never move
 
     def __len__(self) -> int:
         """Records that are remembered."""
@@ -81,15 +83,20 @@ class SharedVersions:
 
     def _find(self, record_id: bytes) -> int:
         """Where the entry is, or the free place for it."""
+        if (known := self._places.get(record_id)) is not None:
+            return known
         high, low = id_words(record_id)
         words = self._words
         place = low % self._slots * _WORDS
         while words[place] != high or words[place + 1] != low:
             if not words[place] and not words[place + 1]:
-                break
+                return place
             place += _WORDS
             if place == self._end:
                 place = 0
+        if len(self._places) >= _PLACES:
+            self._places.clear()
+        self._places[record_id] = place
         return place
 
     def _find_or_add(self, record_id: bytes) -> int:

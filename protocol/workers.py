@@ -4,8 +4,10 @@ The host routes by it to save the enclave a hop; the enclave decides by it (desi
 """
 
 import hashlib
+from functools import lru_cache
 
 
+@lru_cache(maxsize=4096)  # it is asked several times for each request
 def worker_of(key: str, workers: int) -> int:
     """The number (from 0) of the worker that holds `key`'s short-lived state."""
     digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()
