@@ -13,7 +13,7 @@ from enclave.guard.factors.step_up import StepUp
 from enclave.guard.factors.users import Users
 from enclave.guard.wallet_book import WalletBook
 from enclave.login.jwks import KeySets
-from enclave.login.mail_limits import MailLimits
+from enclave.login.mail_limits import mail_counter
 from enclave.login.provider_tls import ProviderTls
 from enclave.parts import Parts
 from enclave.records import Records
@@ -44,7 +44,7 @@ def factor_parts(parts: Parts, guard: Guard, records: Records, wallets: WalletBo
         bound,
         book,
         ports.mailer,
-        MailLimits(config.limits),
+        mail_counter(config.limits, parts.worker.counters),
         clock,
         random,
         service=settings.name,

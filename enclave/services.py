@@ -57,9 +57,8 @@ async def instrument_methods(parts: Parts) -> Methods:
     sessions = Sessions(config.deployment, parts.secrets, parts.epoch, clock, random)
     tenants = Tenants(config, records)
     wallets = Wallets(tenants, clock, accounts, nonces)
-    counters = None if parts.worker.shared is None else parts.worker.shared.counters
-    commitments = Commitments(counters)
-    client_secrets, mail_limits = ClientSecrets(records), mail_counter(config.limits, counters)
+    commitments = Commitments(parts.worker.counters)
+    client_secrets, mail_limits = ClientSecrets(records), mail_counter(config.limits, parts.worker.counters)
     modes = _login_modes(parts, records, commitments, Proven(accounts, devices), client_secrets, mail_limits)
     proofs = LoginProofs(modes, commitments, clock.monotonic_ms)
     instrument = IdentityInstrument(config, clock, proofs, accounts, devices, sessions, wallets)

@@ -88,6 +88,11 @@ class Worker:
     lost: Callable[[int], None] = end_all
     """What to do when another worker has ended, whose number it is told."""
 
+    @property
+    def counters(self) -> SharedCounters | None:
+        """What is counted with other workers; None where there are none."""
+        return None if self.shared is None else self.shared.counters
+
     def owns(self, key: str) -> bool:
         """Whether this worker holds what is kept in memory for `key`."""
         return self.count == 1 or worker_of(key, self.count) == self.number

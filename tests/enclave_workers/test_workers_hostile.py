@@ -3,12 +3,14 @@
 import asyncio
 import itertools
 import json
+import re
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import enclave
 from enclave.dispatch import Dispatcher
 from evm.keccak import keccak256
 from protocol import limits
@@ -175,3 +177,10 @@ async def test_body_above_the_cap_is_refused_where_it_arrives(crew: Crew) -> Non
     crew.at = 1
     params = client.own_params("/rpc/Account/Get", filling="x" * limits.MAX_BODY_BYTES)
     assert (await refused(client.send("/rpc/Account/Get", client.envelope(params)))).name == "RequestTooLarge"
+
+
+def test_nobody_counts_mails_for_one_worker_alone() -> None:
+    """`mail_counter` counts for all of them."""
+    modules = Path(enclave.__file__).parent.rglob("*.py")
+    made = {module.name for module in modules if re.search(r"(?<!class )MailLimits\(", module.read_text())}
+    assert made == {"mail_limits.py"}

@@ -12,7 +12,7 @@ from enclave.guard.factors.bound import BoundFactors, Kind
 from enclave.guard.factors.challenges import CHALLENGE_S
 from enclave.guard.factors.factor_mail import compose_factor_mail
 from enclave.guard.factors.record import Factors
-from enclave.login.mail_limits import MailLimits
+from enclave.login.mail_limits import MailCounter
 from enclave.login.otp import normalize_email
 from enclave.ports import Mailer
 from evm.address import Address
@@ -30,7 +30,7 @@ class BoundEnrolment:
         bound: BoundFactors,
         book: FactorBook,
         mailer: Mailer,
-        mail_limits: MailLimits,
+        mail_limits: MailCounter,
         clock: TrustedClock,
         random: Callable[[int], bytes],
         *,
