@@ -11,13 +11,12 @@ from enclave.rpc.asked_signature import Signer, parse_asked
 from enclave.rpc.envelope import Call, parse_object, require_json_post
 from enclave.rpc.factor_arguments import (
     parse_code,
-    parse_ownership_proof,
     parse_text,
     parse_update_proof,
     require_bearer,
     require_private,
 )
-from enclave.rpc.guard_factors import FactorParts, Method
+from enclave.rpc.guard_factors import FactorParts, Method, require_owner
 from protocol import guard_errors
 
 FACTORS_SERVICE: Final = "/rpc/GuardFactors/"
@@ -55,12 +54,7 @@ class GuardBoundFactors:
 
     async def list(self, call: Call) -> dict[str, Any]:
         """`{proof?}` -> `{factors}`, for a token or an ownership proof: every kind that there is."""
-        arguments = self._arguments(call)
-        proof = parse_ownership_proof(arguments.get("proof"))
-        if proof is None:
-            wallet = await self._authorizing.by_token(require_bearer(call))
-        else:
-            wallet = await self._authorizing.by_ownership(proof)
+        wallet = await require_owner(self._authorizing, call, self._arguments(call))
         return {"factors": (await self._book.factors(wallet)).kinds}
 
     async def challenge(self, call: Call) -> dict[str, Any]:

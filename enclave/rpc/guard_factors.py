@@ -94,7 +94,7 @@ class GuardFactorsService:
 
     async def auth_methods(self, call: Call) -> dict[str, Any]:
         """`{proof?}` -> `{methods, active}`, for a token or an ownership proof: which of PIN and TOTP there are."""
-        factors = await self._enrolment.factors(await self._owner(call, self._arguments(call)))
+        factors = await self._enrolment.factors(await require_owner(self._authorizing, call, self._arguments(call)))
         found = {"PIN": factors.pin, "TOTP": factors.totp}
         methods = [name for name, there in found.items() if there]
         return {"methods": methods, "active": bool(methods)}
@@ -131,7 +131,7 @@ class GuardFactorsService:
         """`{code, proof?}` -> `{}`, for a recovery code, and a token or an ownership proof."""
         arguments = self._arguments(call)
         code = parse_code(arguments, "code")
-        await self._enrolment.reset_all(await self._owner(call, arguments), code)
+        await self._enrolment.reset_all(await require_owner(self._authorizing, call, arguments), code)
         return {}
 
     async def recovery_codes(self, call: Call) -> dict[str, Any]:
@@ -149,15 +149,16 @@ class GuardFactorsService:
         require_private(call, plain=self._plain)
         return arguments
 
-    async def _owner(self, call: Call, arguments: dict[str, Any]) -> Address:
-        """The wallet of a token's user, or of whoever proves to own it."""
-        proof = parse_ownership_proof(arguments.get("proof"))
-        if proof is not None:
-            return await self._authorizing.by_ownership(proof)
-        return await self._authorizing.by_token(require_bearer(call))
-
     async def _updater(self, call: Call, arguments: dict[str, Any], *, enrolling: bool = False) -> Authorized:
         return await self._authorizing.by_update(parse_update_proof(call, arguments), enrolling=enrolling)
+
+
+async def require_owner(authorizing: Authorizing, call: Call, arguments: dict[str, Any]) -> Address:
+    """The wallet of whoever proves to own it, in `proof`, or else of the user whose token it is. UNAUTHORIZED."""
+    proof = parse_ownership_proof(arguments.get("proof"))
+    if proof is not None:
+        return await authorizing.by_ownership(proof)
+    return await authorizing.by_token(require_bearer(call))
 
 
 def _codes(codes: list[tuple[str, bool]]) -> dict[str, Any]:

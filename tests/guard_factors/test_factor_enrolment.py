@@ -8,8 +8,10 @@ import pytest
 
 from enclave.guard.factors import proofs
 from evm.address import checksum, parse_address
+from evm.wallet.payload import MessagePayload
+from tests.enclave_guard.guard_rules import STRANGER
 from tests.guard_factors.factor_world import SETTINGS, FactorWorld, Holder, ownership_digest, running, update_message
-from tests.guard_wire.guard_world import RefusedByGuard
+from tests.guard_wire.guard_world import RefusedByGuard, approval, hash_signature, request_for, said
 
 
 @pytest.fixture(scope="session")
@@ -233,6 +235,26 @@ async def test_a_guard_without_providers_keeps_no_factors(pki_folder: Path) -> N
         assert await world.ask("AuthMethods", {}) == {"methods": [], "active": False}
         for method in ("SetPIN", "ResetPIN", "CreateTOTP", "CommitTOTP", "ResetTOTP", "Reset2FA", "RecoveryCodes"):
             assert await refused(world.ask(method, {})) == (1003, "guard:not-offered")
+
+
+async def test_only_an_update_of_the_wallets_own_on_its_chain_needs_no_rule(world: FactorWorld) -> None:
+    user = await Holder.registered(world)
+    update = MessagePayload(update_message(world.now_s()))
+    named = MessagePayload(update.message, (STRANGER,))
+    for payload, chain_id, refusal in ((update, 1, None), (update, 137, 1001), (named, 1, 1001)):
+        request = request_for(payload, chain_id=chain_id, wallet=user.wallet)
+        request["signatures"] = [hash_signature(bytes.fromhex(request["msg"][2:]), user.owner)]
+        if refusal is None:
+            await world.sign(request)
+        else:
+            assert (await refused(world.sign(request)))[0] == refusal
+
+
+async def test_a_frozen_guard_signs_no_update(world: FactorWorld) -> None:
+    user = await Holder.registered(world)
+    document = (await world.ask("Get", {}, "GuardRules"))["document"].encode()
+    await world.ask("Freeze", {"approval": approval(0, said("freeze guard", document, 1))}, "GuardRules")
+    assert await refused(user.signed_update()) == (2002, "guard:frozen")
 
 
 async def test_patch_is_nobodys(world: FactorWorld) -> None:

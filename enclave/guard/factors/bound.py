@@ -4,7 +4,6 @@ Each answers a challenge that is about the wallet and the very digest that is to
 verifies logins; none can be guessed, so none is counted.
 """
 
-import hmac
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Literal, TypeAlias
@@ -15,6 +14,7 @@ from enclave.errors import Refusal
 from enclave.guard.factors.book import FactorBook
 from enclave.guard.factors.challenges import MAX_CHALLENGE_CHARS, Challenges
 from enclave.guard.factors.record import Factors, Passkey
+from enclave.guard.factors.recovery_codes import is_same_code
 from enclave.guard.factors.users import Users
 from enclave.login.id_token import parse_unverified_claims
 from enclave.login.passkey.authenticator_data import NewCredential, parse_authenticator_data
@@ -96,10 +96,7 @@ class BoundFactors:
 
     def is_code(self, challenge: str, code: str) -> bool:
         """Whether this is the code of a challenge, however it was typed."""
-        known, given = (
-            _plain(text).encode("utf-8", "surrogatepass") for text in (self.challenges.code(challenge), code)
-        )
-        return len(challenge) <= MAX_CHALLENGE_CHARS and hmac.compare_digest(known, given)
+        return len(challenge) <= MAX_CHALLENGE_CHARS and is_same_code(self.challenges.code(challenge), code)
 
     async def made(self, wallet: Address, registration: str) -> Passkey:
         """The passkey that was made for a challenge of the kind `create` about the wallet, which is used up."""
@@ -132,10 +129,6 @@ def _challenge_in(client_data: bytes) -> str:
     if not isinstance(challenge, str):
         raise _wrong()
     return challenge
-
-
-def _plain(code: str) -> str:
-    return code.strip().replace("-", "").upper()
 
 
 def _wrong() -> Refusal:

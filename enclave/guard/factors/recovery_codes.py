@@ -53,10 +53,9 @@ class RecoveryCodes:
 
     def find(self, wallet: Address, kept: CodeSet, code: str) -> int | None:
         """Which unused code of the set this is, or None. All are compared, in constant time."""
-        given = _plain(code).encode("utf-8", "surrogatepass")
         found = None
         for index, known in enumerate(self.codes(wallet, kept)):
-            if hmac.compare_digest(_plain(known).encode(), given) and not kept.is_used(index):
+            if is_same_code(known, code) and not kept.is_used(index):
                 found = index
         return found
 
@@ -65,6 +64,7 @@ class RecoveryCodes:
         return generate_long_code(lambda size: drawn[:size])
 
 
-def _plain(code: str) -> str:
-    """However people type it."""
-    return code.strip().replace("-", "").upper()
+def is_same_code(known: str, typed: str) -> bool:
+    """Whether somebody has typed a code of letters and digits, however they did; compared in constant time."""
+    plain = (text.strip().replace("-", "").upper().encode("utf-8", "surrogatepass") for text in (known, typed))
+    return hmac.compare_digest(*plain)
