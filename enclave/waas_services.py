@@ -64,7 +64,13 @@ def waas_methods(
         users = Users(clock, accounts, changes, devices, sessions, WalletRecords(records), former)
         sending = Sending(parts.ports.relay)
         signing = IntentSigning(
-            wallets, SecondSignature(parts.ports.guards), sending, former, clock, parts.ports.entropy.random
+            wallets,
+            SecondSignature(parts.ports.guards),
+            sending,
+            former,
+            clock,
+            parts.ports.entropy.random,
+            parts.second_opinion,
         )
         sign_up = SignUp(users, accounts, issued.invitations)
         callers = Callers(tenants, clock, parts.worker)

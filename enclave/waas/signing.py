@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from enclave.clock import TrustedClock
 from enclave.errors import Refusal
 from enclave.rpc.wallet_call import bounded, wallet_rules
+from enclave.second_opinion import SecondOpinion
 from enclave.waas.caller import Caller, Order, intent_rules
 from enclave.waas.confirmations import ConfirmationRequired, Confirmations, Waiting
 from enclave.waas.embedded_wallet import Whole
@@ -50,6 +51,7 @@ class IntentSigning:
         former: FormerUsers,
         clock: TrustedClock,
         random: Callable[[int], bytes],
+        second_opinion: SecondOpinion,
     ) -> None:
         self._wallets = wallets
         self._second = second
@@ -57,6 +59,7 @@ class IntentSigning:
         self._former = former
         self._clock = clock
         self._random = random
+        self._second_opinion = second_opinion
         self._order = Order(clock)
         self._confirmations = Confirmations()
 
@@ -116,7 +119,7 @@ class IntentSigning:
             case AdoptChildWallet():
                 return "childWalletAdopted", await self._adopt(caller, user, data, factor)
             case SendTransaction():
-                whole = await self._whole(caller, user, self._found(caller, user, data), factor)
+                whole = await self._whole(caller, user, await self._found(caller, user, data), factor)
                 if whole.relayed is None:
                     raise Refusal(errors.INTERNAL_ERROR)
                 return await self._sending.send(replace(whole.relayed, quote=data.fee_quote), caller.request)
@@ -124,18 +127,19 @@ class IntentSigning:
     async def fee_options(self, caller: Caller, user: User, data: FeeOptions) -> tuple[str, Any]:
         """What the relay would take for the transactions, by the host's word."""
         meant = SendTransaction(data.chain_id, data.wallet, data.identifier, data.transactions)
+        found = await self._found(caller, user, meant)
         with intent_rules():
-            unsigned = user.wallet.unsigned(self._found(caller, user, meant))
+            unsigned = user.wallet.unsigned(found)
         return await self._sending.fee_options(unsigned)
 
     async def _message(self, caller: Caller, user: User, data: Signing, factor: Factor) -> str:
-        return "0x" + (await self._whole(caller, user, self._found(caller, user, data), factor)).message.hex()
+        return "0x" + (await self._whole(caller, user, await self._found(caller, user, data), factor)).message.hex()
 
     async def _adopt(self, caller: Caller, user: User, data: AdoptChildWallet, factor: Factor) -> dict[str, Any]:
         """The user's own wallet is to act for the embedded one. It has to want that, and it is for good."""
         with intent_rules():
             verify_adopter(data)
-        found, wallet = self._found(caller, user, data), user.wallet
+        found, wallet = await self._found(caller, user, data), user.wallet
         if not isinstance(wallet, ChildOfParent) or wallet.adoption is not None:
             raise Refusal(errors.ENDPOINT_ERROR, "the wallet was adopted before")
         own, guards = await self._signatures(caller, user, found, factor)
@@ -146,8 +150,9 @@ class IntentSigning:
         facts = {"checkpoint": checkpoint, "signature": "0x" + approval.hex()}
         return {"adopterAddress": checksum(data.adopter)} | facts
 
-    def _found(self, caller: Caller, user: User, data: Signing) -> Signable:
-        """What the intent means, for a chain of the tenant."""
+    async def _found(self, caller: Caller, user: User, data: Signing) -> Signable:
+        """What the intent means, for a chain of the tenant; eth-account has to arrive at the same digest."""
+        second = await self._second_opinion.get()
         with intent_rules():
             found = signable(data, user.wallet.meant, caller.intent.session.text, caller.intent.issued_at_s)
         if data.chain_id not in {chain.id for chain in caller.tenant.chains}:
@@ -155,6 +160,11 @@ class IntentSigning:
         bounded(found.understood)
         with wallet_rules():
             user.wallet.prepare(found)
+            if found.operation is not None:
+                second.check_wallet_payload(found.payload, found.wallet, found.chain_id)
+            elif found.bundle is not None:
+                bundle = found.bundle
+                second.check_legacy_bundle(bundle.legacy_calls, bundle.legacy_nonce, bundle.legacy_digest)
         return found
 
     async def _whole(self, caller: Caller, user: User, found: Signable, factor: Factor) -> Whole:

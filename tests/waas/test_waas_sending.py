@@ -119,6 +119,18 @@ async def test_nothing_is_signed_for_another_chain_or_wallet(world: World, relay
     assert relay.sent == []
 
 
+async def test_encoders_that_disagree_sign_and_relay_nothing(
+    world: World, relay: KeepingRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = await signed_in(world)
+    monkeypatch.setattr("evm.cross_check._hash", lambda _: bytes(32))
+    refused = await app.of_wallet("sendTransaction", **sending(TRANSFER))
+    assert refused["cause"] == "encoders-disagree"
+    message = await app.of_wallet("signMessage", network=str(CHAIN), message="0x12")
+    assert message["cause"] == "encoders-disagree"
+    assert relay.sent == []
+
+
 async def test_fees_are_the_tenants(world: World, relay: KeepingRelay) -> None:
     app = await signed_in(world)
     answer = await app.of_wallet("feeOptions", **sending(TRANSFER))
