@@ -67,6 +67,8 @@ PATHS += (GET, REMOVE_DEVICES, LINK, UNLINK, UNFREEZE, DELETE, ROTATE, REFRESH, 
 
 _CALM_S = 60.0
 """Far longer than anything takes."""
+_START_S = 300.0
+"""Two real images are built, and one of them is booted, before an appliance with a guard is there."""
 _POLL_S = 0.05
 _JSON = {"content-type": "application/json"}
 _BY_CODE = {row.code: row for row in TABLE}
@@ -141,7 +143,7 @@ class Site:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self.appliance = self.do(self._running.__aenter__())
+        self.appliance = self.do(self._running.__aenter__(), _START_S)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -153,9 +155,9 @@ class Site:
             self._thread.join()
             self._loop.close()
 
-    def do(self, work: Coroutine[Any, Any, _T]) -> _T:
+    def do(self, work: Coroutine[Any, Any, _T], patience_s: float = _CALM_S) -> _T:
         """Run `work` where the appliance runs."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_CALM_S)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(patience_s)
 
     @property
     def stand_ins(self) -> StandIns:
