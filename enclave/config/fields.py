@@ -8,8 +8,8 @@ import msgspec
 from enclave.errors import BootError
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
-MAX_PEM_CHARS: Final = 64 * 1024
-Pem = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PEM_CHARS)]
+PEM_CHARS: Final = 64 * 1024
+Pem = Annotated[str, msgspec.Meta(min_length=1, max_length=PEM_CHARS)]
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

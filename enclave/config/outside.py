@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from enclave.config.fields import MAX_PEM_CHARS, Measured, Pem, Text
+from enclave.config.fields import PEM_CHARS, Measured, Pem, Text
 
 
 class Mail(Measured, frozen=True, kw_only=True):
@@ -22,5 +22,5 @@ class TlsRoots(Measured, frozen=True, kw_only=True):
     kms: Pem
     identity_providers: Pem
     mail: Pem
-    webhooks: Annotated[str, msgspec.Meta(max_length=MAX_PEM_CHARS)] = ""
+    webhooks: Annotated[str, msgspec.Meta(max_length=PEM_CHARS)] = ""
     """Of tenants' webhooks; without it those of identity providers."""

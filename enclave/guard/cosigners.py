@@ -26,7 +26,6 @@ from protocol import limits
 Module = tuple[Address, bytes]
 """A sapient leaf: the module, and the image hash of what it keeps."""
 
-MAX_LISTED_BYTES: Final = limits.MAX_BODY_BYTES
 _PASSKEYS: Final = frozenset(modules.passkeys for modules in EXTENSIONS.values())
 _ERC6492: Final = bytes.fromhex("6492" * 16)
 
@@ -43,7 +42,7 @@ class ContractSignature:
 
 def parse_contract_signature(given: dict[str, Any], code: str) -> ContractSignature:
     """From `{"address", "type", "data", "imageHash"?}`; `EvmError(code)` for another type or form."""
-    address, data = parse_address(given["address"]), hex_bytes(given["data"], code, most=MAX_LISTED_BYTES)
+    address, data = parse_address(given["address"]), hex_bytes(given["data"], code, most=limits.MAX_BODY_BYTES)
     image_hash = hex_bytes(given.get("imageHash") or "0x", code, most=HASH_BYTES)
     if given["type"] not in ("Sapient", "Erc1271"):
         raise EvmError(code)

@@ -4,21 +4,18 @@ Clients write what is absent as null, as an empty text, or not at all; all three
 are INVALID_ARGUMENT.
 """
 
-from typing import Any, Final
+from typing import Any
 
 from enclave.errors import Refusal
 from enclave.guard.factors.authorizing import OwnershipProof, UpdateProof
 from enclave.guard.factors.step_up import AuthToken
 from enclave.guard.factors.users import bearer_token
+from enclave.guard.limits import MAX_FACTOR_CHARS, MAX_FACTOR_CODE_CHARS, MAX_FACTOR_PROOF_BYTES
 from enclave.rpc.envelope import Call
 from evm.address import parse_address
 from evm.errors import EvmError
 from evm.fields import hex_bytes
-from protocol import guard_errors, limits
-
-_MAX_CODE_CHARS: Final = 128
-_MAX_SHOWN_CHARS: Final = 16 * limits.KIB  # an ID token, or what a passkey answers
-_MAX_SIGNATURE_BYTES: Final = 16 * limits.KIB
+from protocol import guard_errors
 
 
 def require_private(call: Call, *, plain: bool) -> None:
@@ -32,12 +29,14 @@ def parse_auth_token(value: object) -> AuthToken | None:
     if value in (None, ""):
         return None
     match value:
-        case {"id": "TOTP" | "PIN" | "recovery" as id_, "token": str(token), **more} if len(token) <= _MAX_CODE_CHARS:
+        case {"id": "TOTP" | "PIN" | "recovery" as id_, "token": str(token), **more} if (
+            len(token) <= MAX_FACTOR_CODE_CHARS
+        ):
             reset = more.pop("resetAuth", None)
             if not more and reset in (None, "", True, False):
                 return AuthToken(id_, token, bool(reset))
         case {"id": "Email" | "Passkey" | "OIDC" as id_, "token": str(token), **more} if not more:
-            if len(token) <= _MAX_SHOWN_CHARS:
+            if len(token) <= MAX_FACTOR_CHARS:
                 return AuthToken(id_, token)
     raise _invalid("token")
 
@@ -55,7 +54,7 @@ def parse_update_proof(call: Call, arguments: dict[str, Any]) -> UpdateProof:
     token = require_bearer(call)
     try:
         wallet = parse_address(arguments["wallet"]) if arguments.get("wallet") else None
-        signature = hex_bytes(arguments.get("signature"), "proof", most=_MAX_SIGNATURE_BYTES)
+        signature = hex_bytes(arguments.get("signature"), "proof", most=MAX_FACTOR_PROOF_BYTES)
     except EvmError:
         raise _invalid("proof") from None
     return UpdateProof(token, _integer(arguments, "timestamp"), _integer(arguments, "chainId"), signature, wallet)
@@ -69,7 +68,7 @@ def parse_ownership_proof(value: object) -> OwnershipProof | None:
         raise _invalid("proof")
     try:
         wallet, signer = parse_address(value.get("wallet")), parse_address(value.get("signer"))
-        signature = hex_bytes(value.get("signature"), "proof", most=_MAX_SIGNATURE_BYTES)
+        signature = hex_bytes(value.get("signature"), "proof", most=MAX_FACTOR_PROOF_BYTES)
     except EvmError:
         raise _invalid("proof") from None
     return OwnershipProof(wallet, signer, _integer(value, "timestamp"), _integer(value, "chainId"), signature)
@@ -78,7 +77,7 @@ def parse_ownership_proof(value: object) -> OwnershipProof | None:
 def parse_code(arguments: dict[str, Any], name: str) -> str:
     """A code or PIN, as it was typed."""
     found = arguments.get(name)
-    if not isinstance(found, str) or not 0 < len(found) <= _MAX_CODE_CHARS:
+    if not isinstance(found, str) or not 0 < len(found) <= MAX_FACTOR_CODE_CHARS:
         raise _invalid("token")
     return found
 
@@ -86,7 +85,7 @@ def parse_code(arguments: dict[str, Any], name: str) -> str:
 def parse_text(arguments: dict[str, Any], name: str) -> str:
     """A longer text."""
     found = arguments.get(name)
-    if not isinstance(found, str) or not 0 < len(found) <= _MAX_SHOWN_CHARS:
+    if not isinstance(found, str) or not 0 < len(found) <= MAX_FACTOR_CHARS:
         raise _invalid(name)
     return found
 

@@ -12,10 +12,11 @@ import msgspec
 
 from enclave.errors import Refusal
 from enclave.guard.factors.book import FactorBook
-from enclave.guard.factors.challenges import MAX_CHALLENGE_CHARS, Challenges
+from enclave.guard.factors.challenges import Challenges
 from enclave.guard.factors.record import Factors, Passkey
 from enclave.guard.factors.recovery_codes import is_same_code
 from enclave.guard.factors.users import Users
+from enclave.guard.limits import MAX_FACTOR_CHALLENGE_CHARS
 from enclave.login.id_token import parse_unverified_claims
 from enclave.login.passkey.authenticator_data import NewCredential, parse_authenticator_data
 from enclave.login.passkey.client_data import verify_client_data
@@ -96,7 +97,7 @@ class BoundFactors:
 
     def is_code(self, challenge: str, code: str) -> bool:
         """Whether this is the code of a challenge, however it was typed."""
-        return len(challenge) <= MAX_CHALLENGE_CHARS and is_same_code(self.challenges.code(challenge), code)
+        return len(challenge) <= MAX_FACTOR_CHALLENGE_CHARS and is_same_code(self.challenges.code(challenge), code)
 
     async def made(self, wallet: Address, registration: str) -> Passkey:
         """The passkey that was made for a challenge of the kind `create` about the wallet, which is used up."""

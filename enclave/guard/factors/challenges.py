@@ -13,6 +13,7 @@ from enclave import sealing
 from enclave.base64url import decode_b64u, encode_b64u
 from enclave.clock import TrustedClock
 from enclave.errors import Refusal
+from enclave.guard.limits import MAX_FACTOR_CHALLENGE_CHARS
 from enclave.login.otp import generate_long_code
 from enclave.records import Conflict, Records
 from enclave.secret import Secret
@@ -20,7 +21,6 @@ from protocol import guard_errors
 from protocol.services import SPENT_TABLE
 
 CHALLENGE_S: Final = 300
-MAX_CHALLENGE_CHARS: Final = 96
 _MAC_BYTES: Final = 32
 _TIME_BYTES: Final = 8
 _NONCE_BYTES: Final = 16
@@ -51,7 +51,7 @@ class Challenges:
 
     async def use_up(self, challenge: str, kind: str, *about: bytes) -> None:
         """Return once `challenge` was issued for this, is alive, and is used from now on. `Refusal` UNAUTHORIZED."""
-        issued = decode_b64u(challenge) if len(challenge) <= MAX_CHALLENGE_CHARS else None
+        issued = decode_b64u(challenge) if len(challenge) <= MAX_FACTOR_CHALLENGE_CHARS else None
         told = b"" if issued is None else issued[_MAC_BYTES:]
         if issued is None or not hmac.compare_digest(issued[:_MAC_BYTES], self._mac(kind, told, *about)):
             raise _refusal("")

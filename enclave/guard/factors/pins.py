@@ -12,10 +12,10 @@ import msgspec
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from enclave.errors import Refusal
+from enclave.guard.limits import MAX_PIN_CHARS
 from protocol import guard_errors
 
 MIN_PIN_CHARS: Final = 6  # NIST SP 800-63B section 5.1.1.1
-MAX_PIN_CHARS: Final = 64
 _SALT_BYTES: Final = 16
 _HASH_BYTES: Final = 32
 _COST, _BLOCK, _PARALLEL = 2**15, 8, 1  # 32 MiB, some 80 ms
