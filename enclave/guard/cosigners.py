@@ -4,7 +4,7 @@ A module's signature counts where the rules of the module can be computed here, 
 has registered. What a contract of somebody else's would say is known to a chain, which is not asked.
 """
 
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -50,7 +50,7 @@ def parse_contract_signature(given: dict[str, Any], code: str) -> ContractSignat
 
 
 def verify_contract_signature(
-    listed: ContractSignature, digest: bytes, operation: Operation | None, modules: AbstractSet[Module], now_s: int
+    listed: ContractSignature, digest: bytes, operation: Operation | None, modules: Collection[Module], now_s: int
 ) -> tuple[bytes, ...]:
     """Who signed: session keys by address, a passkey by the root of its key.
 

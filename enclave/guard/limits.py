@@ -23,6 +23,7 @@ MAX_OVERVIEW_ASKERS: Final = 16  # whose shares of budgets an overview shows
 MAX_OVERVIEW_STEPS: Final = 4  # at which a share frees; later ones are summed up
 MAX_READ_REVIEW_BYTES: Final = 96 * 1024  # beside them
 MAX_WALLET_SIGNERS: Final = 256  # that count for one wallet
+MAX_WALLET_MODULES: Final = 64  # passkeys and trees of sessions, the newest: each change of a session makes another
 MAX_APPROVED_UPDATES: Final = 64  # of one wallet, whose configurations may still be shown
 MAX_PIN_CHARS: Final = 64
 MAX_FACTOR_CODE_CHARS: Final = 128  # a code or PIN, as it was typed

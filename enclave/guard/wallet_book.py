@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from enclave.errors import Refusal
 from enclave.guard.cosigners import Module
-from enclave.guard.limits import MAX_APPROVED_UPDATES, MAX_WALLET_SIGNERS
+from enclave.guard.limits import MAX_APPROVED_UPDATES, MAX_WALLET_MODULES, MAX_WALLET_SIGNERS
 from enclave.guard.signing_key import GuardKey
 from enclave.guard.wallet_updates import verify_updates
 from enclave.records import Conflict, Record, Records
@@ -38,7 +38,7 @@ class KnownWallet:
     version: int
     signers: frozenset[Address] = frozenset()
     approved: tuple[bytes, ...] = ()
-    modules: frozenset[Module] = frozenset()
+    modules: tuple[Module, ...] = ()
     since_s: int = 0
 
 
@@ -89,15 +89,17 @@ class WalletBook:
         wallet: Address,
         signers: frozenset[Address],
         later: bytes | None,
-        modules: frozenset[Module] = frozenset(),
+        modules: Sequence[Module] = (),
     ) -> KnownWallet:
         """More signers of a wallet. `later`: the image hash of a configuration that has to be an approved one."""
         for _ in range(_TRIES):
             known = await self.find(wallet) or KnownWallet(0, since_s=self._records.now_s())
             if later is not None and later not in known.approved:
                 raise Refusal(guard_errors.VALIDATION_FAILED, "guard:configuration")
-            added = replace(known, signers=known.signers | signers, modules=known.modules | modules)
-            if len(added.signers) + len(added.modules) > MAX_WALLET_SIGNERS:
+            more = [module for module in modules if module not in known.modules]
+            newest = (*known.modules, *more)[-MAX_WALLET_MODULES:]
+            added = replace(known, signers=known.signers | signers, modules=newest)
+            if len(added.signers) > MAX_WALLET_SIGNERS:
                 raise Refusal(guard_errors.VALIDATION_FAILED, "guard:configuration")
             if added == known or await self._saved(wallet, added):
                 return added
@@ -116,7 +118,7 @@ class WalletBook:
 
     async def _saved(self, wallet: Address, known: KnownWallet) -> bool:
         key = self._records.key("guard-wallet", wallet)
-        modules = b"".join(address + image_hash for address, image_hash in sorted(known.modules))
+        modules = b"".join(address + image_hash for address, image_hash in known.modules)
         body: list[Any] = [b"".join(sorted(known.signers)), b"".join(known.approved), modules, known.since_s]
         try:
             await self._records.save(self._records.change(key, known.version, body))
@@ -131,10 +133,10 @@ def _signers(configuration: Configuration) -> frozenset[Address]:
     return frozenset(leaf.address for leaf in leaves if isinstance(leaf, SignerLeaf) and leaf.weight)
 
 
-def _modules(configuration: Configuration) -> frozenset[Module]:
+def _modules(configuration: Configuration) -> list[Module]:
     """Every module with a weight: passkeys, sessions."""
     leaves = [place.leaf for place in places(configuration.topology) if isinstance(place.leaf, SapientLeaf)]
-    return frozenset((leaf.address, leaf.image_hash) for leaf in leaves if leaf.weight)
+    return list(dict.fromkeys((leaf.address, leaf.image_hash) for leaf in leaves if leaf.weight))
 
 
 def _read(record: Record) -> KnownWallet:
@@ -142,7 +144,7 @@ def _read(record: Record) -> KnownWallet:
         case [bytes(signers), bytes(approved), bytes(modules), int(since_s)]:
             addresses = frozenset(map(Address, _pieces(signers, ADDRESS_BYTES)))
             pairs = _pieces(modules, ADDRESS_BYTES + HASH_BYTES)
-            known = frozenset((Address(pair[:ADDRESS_BYTES]), pair[ADDRESS_BYTES:]) for pair in pairs)
+            known = tuple([(Address(pair[:ADDRESS_BYTES]), pair[ADDRESS_BYTES:]) for pair in pairs])
             return KnownWallet(record.version, addresses, tuple(_pieces(approved, HASH_BYTES)), known, since_s)
     raise Refusal(errors.DATA_INTEGRITY_ERROR)
 

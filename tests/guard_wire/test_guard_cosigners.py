@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from enclave.guard.limits import MAX_WALLET_MODULES
 from evm.address import Address, checksum, parse_address
 from evm.fields import UINT256_MAX
 from evm.signature import parse_signature
@@ -37,7 +38,7 @@ from evm.wallet.signature.filling import key_signature, sapient_signature
 from evm.wallet.signature.known import KnownContracts
 from evm.wallet.signature.merging import assemble as assemble_wallet
 from evm.wallet.signature.verifying import verify_signature
-from evm.wallet.topology import Branch, NestedLeaf, SapientLeaf, SignerLeaf
+from evm.wallet.topology import Branch, NestedLeaf, SapientLeaf, SignerLeaf, Topology
 from tests.enclave_guard.guard_rules import DOCUMENT, PAYROLL, STRANGER, USD
 from tests.evm_effects.made import THIEF, calldata
 from tests.evm_wallet_sessions.samples import APP, IDENTITY, OTHER, Key, attestation
@@ -321,6 +322,24 @@ async def test_sessions_of_a_later_configuration_count_once_the_guard_has_signed
         await guard.sign(guarded.request(payload, listed))
     finally:
         await guard.stop()
+
+
+def balanced(leaves: list[Topology]) -> Topology:
+    half = len(leaves) // 2
+    return leaves[0] if len(leaves) == 1 else Branch(balanced(leaves[:half]), balanced(leaves[half:]))
+
+
+async def test_of_many_modules_the_newest_count(guard: GuardWorld) -> None:
+    guarded = Guarded(guard, await guard.address())
+    keys = [Passkey(100 + number) for number in range(MAX_WALLET_MODULES + 1)]
+    passkeys: list[Topology] = [SapientLeaf(PASSKEYS, 1, key.public.root) for key in keys]
+    topology = Branch(SignerLeaf(await guard.address(), 1), balanced(passkeys))
+    guarded.configuration = Configuration(2, 0, topology)
+    await guarded.register()
+    dropped = guarded.request(PAYMENT, guarded.by_passkey(PAYMENT, keys[0]))
+    assert await refused(guard.sign(dropped)) == "guard:unsigned:unregistered"
+    for key in (keys[1], keys[-1]):
+        await guard.sign(guarded.request(PAYMENT, guarded.by_passkey(PAYMENT, key)))
 
 
 class TwoKeys:
