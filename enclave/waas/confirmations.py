@@ -14,6 +14,7 @@ from evm.intents.signable import Signing
 from protocol import errors
 
 MAX_WAITING: Final = 1000
+MAX_WAITING_OF_ONE: Final = 4
 ChallengeType = Literal["TOTP", "PIN", "Review"]
 
 
@@ -46,8 +47,11 @@ class Confirmations:
         self._waiting: OrderedDict[str, Waiting] = OrderedDict()
 
     def keep(self, id_: str, waiting: Waiting, now_s: int) -> None:
-        """Keep an intent until it ends; the oldest of too many is forgotten."""
+        """Keep an intent until it ends; the oldest of too many is forgotten, of one session's first."""
         for old in [old for old, each in self._waiting.items() if each.caller.intent.forget_at_s < now_s]:
+            del self._waiting[old]
+        own = [old for old, each in self._waiting.items() if each.caller.key == waiting.caller.key]
+        for old in own[: max(0, len(own) + 1 - MAX_WAITING_OF_ONE)]:
             del self._waiting[old]
         self._waiting[id_] = waiting
         while len(self._waiting) > MAX_WAITING:

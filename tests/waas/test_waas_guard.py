@@ -270,8 +270,11 @@ async def test_only_the_session_that_signed_an_intent_confirms_it_and_only_while
     assert both.relay.sent == []
 
 
-async def test_number_of_intents_that_wait_is_bounded(both: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confirmations, "MAX_WAITING", 2)
+@pytest.mark.parametrize("bound", ["MAX_WAITING", "MAX_WAITING_OF_ONE"])
+async def test_number_of_intents_that_wait_is_bounded(
+    both: Guarded, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    monkeypatch.setattr(confirmations, bound, 2)
     app = await both.signed_in()
     Asking(both, 6600)
     ids = []
