@@ -84,6 +84,10 @@ def v2(to: Address, path: list[Address] | None = None) -> bytes:
     return calldata(signature, 10**6, 1, path or [USD, WETH], to, NOW_S)
 
 
+def swap(name: str, one: int, other: int) -> bytes:
+    return calldata(f"{name}(uint256,uint256,address[],address,uint256)", one, other, [USD, WETH], WALLET, NOW_S)
+
+
 def v3(to: Address, amount: int = 10**6) -> bytes:
     signature = "exactInputSingle((address,address,uint24,address,uint256,uint256,uint160))"
     return calldata(signature, (USD, WETH, 500, to, amount, 0, 0))
@@ -433,4 +437,70 @@ ORDINARY = [
                              0)), _REVIEW, "safe-pay"),
     Case("three payments out of a multicall", call(MULTICALL3, aggregate(*[(USD, calldata(
         "transferFrom(address,address,uint256)", WALLET, PAYROLL, 1))] * 3)), "allow", "batch"),
+    Case("swap to coins", call(ROUTER, swap("swapExactTokensForETH", 10**6, 1)), "allow", "trade"),
+    Case("swap of a token that takes a fee", call(ROUTER, swap(
+        "swapExactTokensForTokensSupportingFeeOnTransferTokens", 10**6, 1)), "allow", "trade"),
+    Case("swap to coins of a token that takes a fee", call(ROUTER, swap(
+        "swapExactTokensForETHSupportingFeeOnTransferTokens", 10**6, 1)), "allow", "trade"),
+    Case("swap for an exact amount of coins", call(ROUTER, swap("swapTokensForExactETH", 1, 10**6)), "allow", "trade"),
+    Case("swap of coins for an exact amount", call(ROUTER, calldata(
+        "swapETHForExactTokens(uint256,address[],address,uint256)", 1, [WETH, USD], WALLET, NOW_S), ETHER), "allow",
+        "trade-coins"),
+    Case("swap without a deadline", call(ROUTER, calldata(
+        "swapExactTokensForTokens(uint256,uint256,address[],address)", 10**6, 1, [USD, WETH], WALLET)), "allow",
+        "trade"),
+    Case("swap of the third version, with a deadline", call(ROUTER, calldata(
+        "exactInputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))",
+        (USD, WETH, 500, WALLET, NOW_S, 10**6, 1, 0))), "allow", "trade"),
+    Case("swap of the third version, for an exact amount", call(ROUTER, calldata(
+        "exactOutputSingle((address,address,uint24,address,uint256,uint256,uint160))",
+        (USD, WETH, 500, WALLET, 1, 10**6, 0))), "allow", "trade"),
+    Case("swap of the third version, for an exact amount, with a deadline", call(ROUTER, calldata(
+        "exactOutputSingle((address,address,uint24,address,uint256,uint256,uint256,uint160))",
+        (USD, WETH, 500, WALLET, NOW_S, 1, 10**6, 0))), "allow", "trade"),
+    Case("swap along a path, with a deadline", call(ROUTER, calldata(
+        "exactInput((bytes,address,uint256,uint256,uint256))", (PATH, WALLET, NOW_S, 10**6, 1))), "allow", "trade"),
+    Case("rest of a token out of a router", call(ROUTER, calldata("sweepToken(address,uint256,address)", USD, 0,
+                                                                  WALLET)), "allow", "pay"),
+    Case("rest of coins out of a router", call(ROUTER, calldata("refundETH()")), "allow", "pay-coins"),
+    Case("commands: a look at a balance, and a swap",
+         router((0x0E, _PASSED, (WALLET, USD, 1)), swap_in(_SENDER)), "allow", "route"),
+    Case("commands inside a command",
+         router((0x21, ("bytes", "bytes[]"), (b"\0", [encode(_V3, [checksum(_SENDER), 10**6, 0, PATH, True])]))),
+         "allow", "route"),
+    Case("commands: swap that may fail", router((0x80, *swap_in(_SENDER)[1:])), "allow", "route"),
+    Case("coins over a bridge, in the older way", call(BRIDGE, calldata("depositETH(uint32,bytes)", 1, b""), ETHER),
+         "allow", "trade-coins"),
+    Case("coins over a bridge to the wallet, in the older way", call(BRIDGE, calldata(
+        "depositETHTo(address,uint32,bytes)", WALLET, 1, b""), ETHER), "allow", "trade-coins"),
+    Case("tokens over a bridge, in the older way", call(BRIDGE, calldata(
+        "depositERC20(address,address,uint256,uint32,bytes)", USD, USD, 5, 1, b"")), "allow", "trade"),
+    Case("tokens over a bridge to the wallet", call(BRIDGE, calldata(
+        "bridgeERC20To(address,address,address,uint256,uint32,bytes)", USD, USD, WALLET, 5, 1, b"")), "allow",
+        "trade"),
+    Case("loan, in the older way", call(LENDING, calldata("deposit(address,uint256,address,uint16)", USD, 5, WALLET,
+                                                          0)), "allow", "trade"),
+    Case("wrapped token for the wallet", call(VAULT, calldata("depositFor(address,uint256)", WALLET, 5)), "allow",
+         "trade"),
+    Case("coins staked", call(VAULT, calldata("stake()"), ETHER), "allow", "trade-coins"),
+    Case("nonces of Permit2 taken back by their bits", call(PERMIT2, calldata(
+        "invalidateUnorderedNonces(uint256,uint256)", 0, MAX)), "allow", "revoke"),
+    Case("lowered allowance, in the older way", call(USD, calldata("decreaseApproval(address,uint256)", THIEF, 5)),
+         "allow", "revoke"),
+    Case("permit of nothing, carried to the chain", call(USD, calldata(
+        "permit(address,address,uint256,uint256,uint8,bytes32,bytes32)", WALLET, DEX, 0, MAX, 27, bytes(32),
+        bytes(32))), "allow", "revoke"),
+    Case("authorization taken back, in the older way", call(USD, calldata(
+        "cancelAuthorization(address,bytes32,uint8,bytes32,bytes32)", WALLET, bytes(32), 27, bytes(32), bytes(32))),
+        "allow", "revoke"),
+    Case("every item taken back from a market", call(STRANGER, calldata("setApprovalForAll(address,bool)", STRANGER,
+                                                                        False)), "allow", "revoke"),
+    Case("unwrapped coins and a payment", calls(Call(WETH, data=calldata("withdraw(uint256)", ETHER)),
+                                                Call(PAYROLL, ETHER)), "allow", "trade"),
+    Case("payment, swap and deposit in one", calls(Call(USD, data=transfer(PAYROLL, 1)), Call(ROUTER, data=v2(WALLET)),
+                                                   Call(VAULT, data=calldata("deposit(uint256,address)", 5, WALLET))),
+         "allow", "pay"),
+    Case("operation of a swap and a revocation", operation(Call(ROUTER, data=v2(WALLET)),
+                                                           Call(USD, data=approve(ROUTER, 0))), "allow", "operations"),
+    Case("payment of wrapped coins to the wallet itself", call(WETH, transfer(WALLET, ETHER)), "allow", "trade"),
 ]  # fmt: skip
