@@ -18,7 +18,7 @@ from protocol import guard_errors
 MIN_PIN_CHARS: Final = 6  # NIST SP 800-63B section 5.1.1.1
 _SALT_BYTES: Final = 16
 _HASH_BYTES: Final = 32
-_COST, _BLOCK, _PARALLEL = 2**15, 8, 1  # 32 MiB, some 80 ms
+_COST, _BLOCK, _PARALLEL = 2**15, 8, 1  # 32 MiB, one to three tenths of a second
 
 
 class HashedPin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
