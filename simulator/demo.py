@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,9 +49,7 @@ async def _demo(state: Path) -> None:
     typer.echo("Chancery, all of it on this machine: enclaves, hosts, share holders, mail, identity provider.")
     story.step("The image is staged, measured and started behind walls")
     with (state / "host.log").open("w") as stream:
-        options = Options(
-            listen="127.0.0.1:0", log=Log(stream), on_line=lambda line: _guest(story, line), guard=GuardOptions()
-        )
+        options = Options(listen="127.0.0.1:0", log=Log(stream), on_line=_guests(story), guard=GuardOptions())
         async with running(state, options) as appliance:
             for name, value in describe(appliance.image).items():
                 story.say(f"{name} {value[:48]}…")
@@ -62,10 +61,16 @@ async def _demo(state: Path) -> None:
     typer.echo(typer.style("\nAll steps held.", bold=True) + " `make run` does the same and stays up for you to try.")
 
 
-def _guest(story: Story, line: str) -> None:
-    """What the enclave's process prints, where a person can use it."""
-    if line.startswith("simulator: "):
-        story.say(line.removeprefix("simulator: "))
+def _guests(story: Story) -> Callable[[str], None]:
+    """Shows what processes of enclaves print, where a person can use it, and the same only once."""
+    told: set[str] = set()
+
+    def show(line: str) -> None:
+        if line.startswith("simulator: ") and line not in told:
+            told.add(line)
+            story.say(line.removeprefix("simulator: "))
+
+    return show
 
 
 async def _edited_image(story: Story, state: Path) -> None:
