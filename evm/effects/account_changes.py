@@ -132,6 +132,7 @@ def _diamond_cut(
     for facet, _, _ in facets:
         yield account_change(call, facet)
     if init != ZERO_ADDRESS:
+        yield account_change(call, init)
         yield delegate_call(call, call.to, init, data)
 
 

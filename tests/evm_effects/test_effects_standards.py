@@ -203,7 +203,8 @@ def test_the_outputs_of_an_intent_are_read_out_of_its_witness() -> None:
 
 def test_a_diamond_cut_changes_the_diamond_and_runs_its_initialization() -> None:
     signature = "diamondCut((address,uint8,bytes4[])[],address,bytes)"
-    change, run = read(calldata(signature, [(THIEF, 0, [b"abcd"])], FRIEND, b"1234"))
+    change, again, run = read(calldata(signature, [(THIEF, 0, [b"abcd"])], FRIEND, b"1234"))
+    assert (again.kind, again.counterparty) == (Kind.ACCOUNT_CHANGE, FRIEND)
     assert (change.kind, change.account, change.counterparty) == (Kind.ACCOUNT_CHANGE, CONTRACT, THIEF)
     assert (run.kind, run.account, run.contract) == (Kind.DELEGATE_CALL, CONTRACT, FRIEND)
     [alone] = read(calldata(signature, [(THIEF, 0, [b"abcd"])], ZERO_ADDRESS, b""))
