@@ -52,8 +52,8 @@ def bundle_digest(calls: Sequence[LegacyCall], nonce: int | str) -> bytes:
     require(len(calls) <= MAX_CALLS, "wallet-calls-count")
     if isinstance(nonce, str):
         require(nonce in (SELF, GUEST), "wallet-legacy-nonce")
-        return keccak256(encode(dynamic(nonce.encode()), _encode_calls(calls)))
-    return keccak256(encode(word(nonce), _encode_calls(calls)))
+        return keccak256(encode(dynamic(nonce.encode()), encode_calls(calls)))
+    return keccak256(encode(word(nonce), encode_calls(calls)))
 
 
 def approval_digest(image_hash: bytes) -> bytes:
@@ -62,7 +62,8 @@ def approval_digest(image_hash: bytes) -> bytes:
     return keccak256(_SET_IMAGE_HASH + image_hash)
 
 
-def _encode_calls(calls: Sequence[LegacyCall]) -> Tail:
+def encode_calls(calls: Sequence[LegacyCall]) -> Tail:
+    """The calls as the contracts take and hash them: an ABI array of tuples."""
     return array(
         *(
             Tail(

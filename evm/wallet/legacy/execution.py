@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from evm.address import Address
-from evm.wallet.abi import Tail, array, dynamic, encode, selector, word
+from evm.wallet.abi import dynamic, encode, selector, word
 from evm.wallet.deploy import DEPLOY
 from evm.wallet.legacy.context import V2
-from evm.wallet.legacy.digests import LegacyCall
+from evm.wallet.legacy.digests import LegacyCall, encode_calls
 
 GUEST_MODULE: Final = Address(bytes.fromhex("fea230ee243f88bc698dd8f1ae93f8301b6cdfae"))
 _EXECUTE: Final = selector("execute((bool,bool,uint256,address,uint256,bytes)[],uint256,bytes)")
@@ -15,20 +15,7 @@ _EXECUTE: Final = selector("execute((bool,bool,uint256,address,uint256,bytes)[],
 
 def execute_bundle(calls: Sequence[LegacyCall], nonce: int, signature: bytes) -> bytes:
     """The call data with which a wallet takes a bundle and its signature; `nonce` with its space."""
-    listed = [
-        Tail(
-            encode(
-                word(call.delegate_call),
-                word(call.revert_on_error),
-                word(call.gas_limit),
-                word(call.target),
-                word(call.value),
-                dynamic(call.data),
-            )
-        )
-        for call in calls
-    ]
-    return _EXECUTE + encode(array(*listed), word(nonce), dynamic(signature))
+    return _EXECUTE + encode(encode_calls(calls), word(nonce), dynamic(signature))
 
 
 def deploy_v2(image_hash: bytes) -> LegacyCall:
