@@ -13,7 +13,6 @@ Only this module needs `httpx`, which the rest of the verifier does without.
 import json
 import secrets
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
@@ -27,6 +26,7 @@ from attestation.policy import DEFAULT_MAX_AGE_MS, AllOf, Binding, Policy, onlin
 from attestation.roots import AMAZON, TrustRoot
 from attestation.verify import VerifiedDocument, verify
 from protocol import canonical_json, limits
+from protocol.base64url import decode_b64u, encode_b64u
 from protocol.errors import CHANNEL_KEY_UNKNOWN, ProtocolError
 
 DOCUMENT_PATH: Final = "/rpc/Attestation/Document"
@@ -143,7 +143,7 @@ class _Sealer:
     def _attest(self, cause: httpx.Request) -> Generator[httpx.Request, _Answer, _Pin]:
         nonce = secrets.token_bytes(_NONCE_BYTES)
         asked_ms = self._clock()
-        body = json.dumps({"nonce": urlsafe_b64encode(nonce).rstrip(b"=").decode()}).encode()
+        body = json.dumps({"nonce": encode_b64u(nonce)}).encode()
         answer = yield self._plain(cause, DOCUMENT_PATH, body, _JSON)
         service = self._service
         policy = AllOf((online(service.image, nonce, service.max_age_ms), service.binding))
@@ -239,9 +239,9 @@ class _Body:
 
 def _document_in(answer: _Answer) -> bytes:
     document = answer.json().get("document") if answer.status == 200 else None
-    if not isinstance(document, str) or not document.isascii():
+    if not isinstance(document, str):
         raise AttestationError("input-unreachable", f"status {answer.status}")
-    try:
-        return urlsafe_b64decode(document + "=" * (-len(document) % 4))
-    except ValueError:
-        raise AttestationError("input-unreachable", "not base64url") from None
+    data = decode_b64u(document)
+    if data is None:
+        raise AttestationError("input-unreachable", "not base64url")
+    return data

@@ -12,10 +12,10 @@ from typing import Final
 
 from attestation.receipt import Receipt, receipt_to_be_signed, request_of_receipt
 from enclave import curve
-from enclave.base64url import encode_b64u
 from enclave.clock import TrustedClock
 from enclave.deployment import DeploymentSecrets
 from enclave.rpc.envelope import Call
+from protocol.base64url import encode_b64u
 
 NONCE_HEADER: Final = "x-receipt-nonce"
 HEADER: Final = "x-receipt"

@@ -1,6 +1,5 @@
 """A passkey in software, for reviewers who sit at a terminal. Its private key lies in a file, so it guards nothing."""
 
-import base64
 import hashlib
 import json
 import secrets
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from protocol import cbor
+from protocol.base64url import encode_b64u
 
 _CREDENTIAL_BYTES: Final = 32
 _USER_PRESENT_AND_VERIFIED: Final = b"\x05"
@@ -42,7 +42,7 @@ class SoftwarePasskey:
         numbers = self.key.public_key().public_numbers()
         x, y = (number.to_bytes(32, "big") for number in (numbers.x, numbers.y))
         cose = cbor.dumps({1: 2, 3: -7, -1: 1, -2: x, -3: y})
-        return {"name": name, "credential": _b64u(self.credential), "public_key": _b64u(cose)}
+        return {"name": name, "credential": encode_b64u(self.credential), "public_key": encode_b64u(cose)}
 
     def assertion(self, challenge: str, origin: str) -> str:
         """What a browser's `PublicKeyCredential.toJSON()` gives for `challenge` (base64url), as text."""
@@ -51,10 +51,6 @@ class SoftwarePasskey:
         data = hashlib.sha256(self.site.encode()).digest() + _USER_PRESENT_AND_VERIFIED + _NO_COUNTER
         signature = self.key.sign(data + hashlib.sha256(client_data).digest(), ec.ECDSA(SHA256()))
         response = {"clientDataJSON": client_data, "authenticatorData": data, "signature": signature}
-        id_ = _b64u(self.credential)
+        id_ = encode_b64u(self.credential)
         found: dict[str, Any] = {"id": id_, "rawId": id_, "type": "public-key", "clientExtensionResults": {}}
-        return json.dumps(found | {"response": {name: _b64u(value) for name, value in response.items()}})
-
-
-def _b64u(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+        return json.dumps(found | {"response": {name: encode_b64u(value) for name, value in response.items()}})

@@ -1,12 +1,13 @@
 """Authorization requests of the simulated identity provider (RFC 6749, RFC 7636, OpenID Connect Core 1.0)."""
 
-import base64
 import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
+
+from protocol.base64url import encode_b64u
 
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}\Z")
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}\Z")
@@ -112,5 +113,5 @@ def verify_pkce(challenge: str, verifier: str) -> None:
     if not challenge and not verifier:
         return
     digest = hashlib.sha256(verifier.encode()).digest()
-    if not _VERIFIER.match(verifier) or base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != challenge:
+    if not _VERIFIER.match(verifier) or encode_b64u(digest) != challenge:
         raise RequestError("invalid_grant", "the code verifier does not match")

@@ -116,15 +116,15 @@ def _recover(story: Story, flows: Flows, session: str, signer: str) -> None:
 
 def _prove(story: Story, appliance: Appliance, flows: Flows, session: Any, state: Path) -> None:
     from attestation.bundle import Bundle, IdentityOpening
-    from host_proxy.client.flows import decode_b64u
+    from host_proxy.client.flows import require_b64u
 
     story.step("The whole chain is verified by a separate command, offline")
     document = flows.binding_document()
     if appliance.stand_ins.notary is not None:
         document = appliance.stand_ins.notary.countersign(document)
-    opening = IdentityOpening(decode_b64u(session.salt), settings.SCOPE, session.identity)
+    opening = IdentityOpening(require_b64u(session.salt), settings.SCOPE, session.identity)
     bundle = state / "proof.bundle"
-    bundle.write_bytes(Bundle(document, decode_b64u(session.attestation), opening).encode())
+    bundle.write_bytes(Bundle(document, require_b64u(session.attestation), opening).encode())
     verdict = _command("simulator", "--state", str(state), "verify", str(bundle), "--json")
     require(verdict.returncode == 0, "the simulator's verify accepts the bundle")
     result = json.loads(verdict.stdout)

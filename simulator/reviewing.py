@@ -3,12 +3,12 @@
 What the passkey signs is computed from the statement that was shown (docs/guard.md).
 """
 
-import base64
 import hashlib
 from typing import Any, Final
 
 from host_proxy.client.api import Caller
 from protocol import canonical_json
+from protocol.base64url import encode_b64u
 from simulator.authenticator import SoftwarePasskey
 
 _SERVICE: Final = "/rpc/GuardReview/"
@@ -43,7 +43,7 @@ class ReviewDesk:
             "statement": hashlib.sha256(self.read(id_)["statement"].encode()).hexdigest(),
         }
         digest = hashlib.sha256(canonical_json.canonicalize(told)).digest()
-        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+        challenge = encode_b64u(digest)
         assertion = self._passkey.assertion(challenge, self._origin)
         state: str = self._ask("Decide", id=id_, decision=decision, assertion=assertion)["state"]
         return state

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Literal
 
-from enclave.base64url import encode_b64u
 from enclave.errors import Refusal
 from enclave.guard.compiling import Rules
 from enclave.guard.cosigners import cosigner_text
@@ -24,6 +23,7 @@ from evm.effects.effect_words import tree_words
 from evm.wallet.attestation import Attestation
 from evm.wallet.payload_json import typed_data
 from protocol import canonical_json, errors, guard_errors
+from protocol.base64url import encode_b64u
 from protocol.errors import ProtocolError
 
 STATEMENT_FORMAT: Final = "chancery/guard-review/1"

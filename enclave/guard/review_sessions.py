@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Final
 
 from enclave import sealing
-from enclave.base64url import decode_b64u, encode_b64u
 from enclave.errors import Refusal
 from enclave.guard.limits import MAX_REVIEW_CHALLENGE_S, MAX_REVIEW_SESSION_CHARS, MAX_REVIEW_SESSION_S
 from enclave.guard.reviewers import Panel, Reviewer
 from enclave.secret import Secret
 from protocol import guard_errors
+from protocol.base64url import decode_b64u, encode_b64u
 
 _MAC_BYTES: Final = 32
 _TIME_BYTES: Final = 8

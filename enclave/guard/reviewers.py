@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from types import MappingProxyType
 
-from enclave.base64url import decode_b64u
 from enclave.errors import Refusal
 from enclave.guard.document import ReviewerEntry, ReviewTerms
 from enclave.guard.errors import RulesError
@@ -17,6 +16,7 @@ from enclave.login.passkey.client_data import verify_client_data
 from enclave.login.passkey.public_key import PasskeyPublicKey, read_public_key
 from enclave.login.passkey.response import Assertion, parse_assertion
 from enclave.records import Change, Records
+from protocol.base64url import decode_b64u
 from protocol.errors import DATA_INTEGRITY_ERROR, PROOF_VERIFICATION_FAILED
 
 

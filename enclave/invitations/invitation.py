@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from enclave.base64url import encode_b64u
 from enclave.errors import Refusal
 from enclave.invitations.events import Event, Events
 from enclave.records import Conflict, Record, Records
 from protocol import errors
+from protocol.base64url import encode_b64u
 
 ID_BYTES: Final = 16
 _CODE_BYTES: Final = 20

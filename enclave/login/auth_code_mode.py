@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from enclave.auth_key import Key, parse_key_text
-from enclave.base64url import encode_b64u
 from enclave.clock import TrustedClock
 from enclave.config import OidcClient, Scope
 from enclave.errors import Refusal
@@ -25,6 +24,7 @@ from enclave.login.oidc_proof import OidcProofs, require_client
 from enclave.login.proven import Proven
 from enclave.login.token_endpoint import TokenEndpoint
 from protocol import errors, limits
+from protocol.base64url import encode_b64u
 
 MODE: Final = "AuthCode"
 PKCE_MODE: Final = "AuthCodePKCE"

@@ -14,7 +14,6 @@ from joserfc import jws
 from joserfc.errors import JoseError
 
 from enclave.auth_key import Key
-from enclave.base64url import decode_b64u, encode_b64u
 from enclave.config import OidcClient
 from enclave.errors import Refusal
 from enclave.login.issuers import normalize_issuer
@@ -22,6 +21,7 @@ from enclave.login.jwks import KeySets
 from enclave.login.provider_keys import ProviderKey
 from evm.keccak import keccak256
 from protocol import canonical_json, limits
+from protocol.base64url import decode_b64u, encode_b64u
 from protocol.errors import PROOF_VERIFICATION_FAILED, ProtocolError
 
 # Members that would let a token bring its own key or change how it is read (RFC 7515 4.1, RFC 7797).

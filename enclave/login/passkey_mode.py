@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from enclave.base64url import encode_b64u
 from enclave.clock import TrustedClock
 from enclave.config import Scope
 from enclave.errors import Refusal
@@ -21,6 +20,7 @@ from enclave.login.passkey.client_data import verify_client_data
 from enclave.login.passkey.credentials import Credentials
 from enclave.login.passkey.response import parse_assertion, parse_registration
 from protocol import errors, limits
+from protocol.base64url import encode_b64u
 
 MODE: Final = "Passkey"
 _CREATE: Final[Mapping[str, str]] = {"ceremony": "create"}

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from attestation.binding import EnclaveBinding, content_user_data
 from attestation.lru import Lru
-from enclave.base64url import decode_b64u, encode_b64u
 from enclave.errors import NsmError, Refusal
 from enclave.nsm.client import NsmClient
 from enclave.rpc.envelope import Call, parse_object, require_json_post
 from protocol import errors, limits
+from protocol.base64url import decode_b64u, encode_b64u
 
 _SHARED_MS: Final = 1000
 _SHARED: Final = 64

@@ -7,7 +7,6 @@ at one place, once. Unknown members are refused (CB-08).
 from dataclasses import dataclass
 from typing import Any, Final
 
-from enclave.base64url import decode_b64u, encode_b64u
 from enclave.clock import TrustedClock
 from enclave.config import Config, Scope
 from enclave.devices import Device, Devices, DeviceSession, Login
@@ -16,6 +15,7 @@ from enclave.rpc import params
 from enclave.rpc.envelope import SignedCall
 from enclave.sessions import Sessions, VerifiedSession
 from protocol import errors, limits
+from protocol.base64url import decode_b64u, encode_b64u
 
 _COMMON: Final = frozenset({"method", "scope", "origin", "nonce", "expires"})
 

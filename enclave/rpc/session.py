@@ -4,7 +4,6 @@ from typing import Any, Final
 
 from enclave.account import Account
 from enclave.accounts import Accounts
-from enclave.base64url import encode_b64u
 from enclave.clock import TrustedClock
 from enclave.config import Config
 from enclave.devices import Device, Devices
@@ -15,6 +14,7 @@ from enclave.rpc.authorized import Authorized, Authorizer, session_id, wire_sess
 from enclave.rpc.envelope import SignedCall
 from enclave.sessions import Sessions, Subject
 from protocol import errors, limits
+from protocol.base64url import encode_b64u
 from protocol.services import RecordKey
 
 _CREATE: Final = frozenset({"lifetime"})

@@ -75,14 +75,14 @@ def bundle(
     It holds a fresh attestation document and your session attestation; `verify` checks it.
     """
     from attestation.bundle import Bundle, IdentityOpening
-    from host_proxy.client.flows import decode_b64u
+    from host_proxy.client.flows import require_b64u
 
     profile = user.require_profile(home)
     if not profile.has_session:
         leave(ExitCode.USAGE, "the session has expired; get one with `session renew` or `login`")
-    opening = None if anonymous else IdentityOpening(decode_b64u(profile.salt), profile.scope, profile.identity)
+    opening = None if anonymous else IdentityOpening(require_b64u(profile.salt), profile.scope, profile.identity)
     with user.acting(context, home, profile, policy) as acting:
-        made = Bundle(acting.flows.binding_document(), decode_b64u(profile.attestation), opening)
+        made = Bundle(acting.flows.binding_document(), require_b64u(profile.attestation), opening)
     try:
         output.write_bytes(made.encode())
     except OSError:

@@ -1,6 +1,5 @@
 """What a user does, as sequences of calls: log in by mail or ID token, get a session, sign, collect a proof bundle."""
 
-import base64
 import hashlib
 import json
 import secrets
@@ -11,6 +10,8 @@ from typing import Any, Final
 import sha3
 
 from host_proxy.client.api import Api
+from host_proxy.client.errors import ClientError
+from protocol.base64url import decode_b64u, encode_b64u
 
 _INSTRUMENT: Final = "/rpc/IdentityInstrument"
 _NONCE_BYTES: Final = 32
@@ -115,9 +116,9 @@ class Flows:
 
     def binding_document(self) -> bytes:
         """A fresh attestation document that binds the deployment's keys."""
-        nonce = base64.urlsafe_b64encode(secrets.token_bytes(_NONCE_BYTES)).rstrip(b"=").decode()
+        nonce = encode_b64u(secrets.token_bytes(_NONCE_BYTES))
         body = self._api.post("/rpc/Attestation/Document", {"nonce": nonce}).body
-        return decode_b64u(body["document"])
+        return require_b64u(body["document"])
 
     def _commit_to_code(
         self, mode: str, issuer: str, client_id: str, redirect_uri: str, more: dict[str, str]
@@ -144,9 +145,12 @@ def _code_proof(mode: str, started: dict[str, str], code: str) -> dict[str, str]
     return {"identityType": "OIDC", "authMode": mode, "verifier": started["verifier"], "answer": code}
 
 
-def decode_b64u(text: str) -> bytes:
-    """Unpadded base64url."""
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+def require_b64u(text: str) -> bytes:
+    """The bytes of unpadded base64url; `ClientError` "malformed"."""
+    data = decode_b64u(text)
+    if data is None:
+        raise ClientError("malformed", "the answer is not base64url")
+    return data
 
 
 def device_fingerprint(key_type: str, address: str) -> str:
@@ -161,5 +165,5 @@ def _keccak_hex(text: str) -> str:
 
 def _unverified_claims(token: str) -> dict[str, Any]:
     """The claims of a token, only to say which provider it names; the enclave verifies it."""
-    claims: dict[str, Any] = json.loads(decode_b64u(token.split(".")[1]))
+    claims: dict[str, Any] = json.loads(require_b64u(token.split(".")[1]))
     return claims

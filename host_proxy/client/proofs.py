@@ -22,6 +22,7 @@ from attestation.roots import TrustRoot
 from attestation.verify import VerifiedDocument, verify
 from host_proxy.client.errors import ClientError
 from protocol import canonical_json, limits
+from protocol.base64url import encode_b64u
 from protocol.errors import ProtocolError
 
 _DOCUMENT_PATH: Final = "/rpc/Attestation/Document"
@@ -116,7 +117,7 @@ class ReceiptProofs:
     def _attest(self) -> _Pin:
         nonce = secrets.token_bytes(32)
         try:
-            response = self._http.post(self._url + _DOCUMENT_PATH, json={"nonce": _b64u(nonce)})
+            response = self._http.post(self._url + _DOCUMENT_PATH, json={"nonce": encode_b64u(nonce)})
         except httpx.HTTPError as error:
             raise ClientError("unreachable", f"no answer from {self._url}: {type(error).__name__}") from None
         document, binding = (_member(response, name) for name in ("document", "binding"))
@@ -185,10 +186,6 @@ def _object(response: httpx.Response) -> dict[str, Any]:
 
 def _untrusted(error: AttestationError) -> ClientError:
     return ClientError(f"attestation-{error.code}", f"the answer is not trusted: {error.text}")
-
-
-def _b64u(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _now_ms() -> int:

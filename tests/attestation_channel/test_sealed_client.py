@@ -4,7 +4,6 @@ import dataclasses
 import inspect
 import json
 import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,6 +17,7 @@ from attestation.errors import AttestationError
 from attestation.policy import AnyImage, Binding, Measurements
 from attestation.roots import TrustRoot
 from protocol import errors, limits
+from protocol.base64url import encode_b64u
 from protocol.errors import error_body
 from protocol.frames import Request
 from tests.appliance import MODULE_ID, PCRS, Client, b64u, commit_params
@@ -163,7 +163,7 @@ async def test_ch09_document_that_binds_no_channel_key_is_refused(world: Atteste
     async def other_document(request: httpx.Request) -> httpx.Response:
         nonce = json.loads(request.content)["nonce"]
         document = await world.enclave._nsm.attest(user_data=b"Sequence/1:x", nonce=b64u(nonce))
-        return httpx.Response(200, json={"document": urlsafe_b64encode(document).decode()})
+        return httpx.Response(200, json={"document": encode_b64u(document)})
 
     host.instead[DOCUMENT] = other_document
     async with connected(world, host) as sealed:

@@ -15,7 +15,7 @@ from attestation.errors import AttestationError
 from attestation.roots import AMAZON, TrustRoot
 from evm.address import Address, checksum, parse_address
 from evm.keccak import keccak256
-from host_proxy.client.flows import Session, decode_b64u
+from host_proxy.client.flows import Session, require_b64u
 from simulator import contracts, settings
 from simulator.browser import authorize, sign_in
 from simulator.chain import ChainError, LocalChain
@@ -201,8 +201,8 @@ def test_what_cannot_be_decoded_is_not_signed(person: tuple[User, Session]) -> N
 @pytest.fixture(scope="module")
 def bundle(person: tuple[User, Session]) -> bytes:
     user, session = person
-    opening = IdentityOpening(decode_b64u(session.salt), SCOPE, session.identity)
-    return Bundle(user.flows.binding_document(), decode_b64u(session.attestation), opening).encode()
+    opening = IdentityOpening(require_b64u(session.salt), SCOPE, session.identity)
+    return Bundle(user.flows.binding_document(), require_b64u(session.attestation), opening).encode()
 
 
 def verified(site: Site, bundle: bytes, *roots: TrustRoot) -> VerifiedBundle:

@@ -10,7 +10,7 @@ import pytest
 from attestation.bundle import Bundle, verify_bundle
 from attestation.errors import AttestationError
 from host_proxy.client.device_key import DeviceKey
-from host_proxy.client.flows import Session, decode_b64u
+from host_proxy.client.flows import Session, require_b64u
 from tests.e2e.e2e_support import (
     CREATE,
     LIST,
@@ -232,7 +232,7 @@ def test_restart_ends_logins_and_sessions_and_the_wallet_stays(tmp_path: Path) -
         low = int(json.loads(spent)["params"]["nonce"], 16)
         replay = site.send(SIGN_MESSAGE, user.envelope(params | {"nonce": hex(low)}))
         assert replay.code == 7206  # spent before the restart, and it stays spent
-        mixed = Bundle(user.flows.binding_document(), decode_b64u(session.attestation))
+        mixed = Bundle(user.flows.binding_document(), require_b64u(session.attestation))
         with pytest.raises(AttestationError) as caught:
             verify_bundle(mixed.encode(), site.image, in_ms(0), (site.stand_ins.root,))
         assert caught.value.code == "session-mismatch"

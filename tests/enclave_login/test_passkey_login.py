@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from enclave.base64url import decode_b64u
 from protocol import limits
+from protocol.base64url import decode_b64u
 from tests.appliance import ORIGIN, OTHER_ORIGIN, OTHER_SCOPE, SCOPE, Client, Refused, World, config_json
 from tests.enclave_login.authenticator import (
     ATTESTED,

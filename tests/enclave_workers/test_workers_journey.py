@@ -8,8 +8,8 @@ import pytest
 from attestation import channel
 from attestation.channel import InnerRequest
 from attestation.receipt import verify_receipt
-from enclave.base64url import decode_b64u
 from evm.keccak import keccak256
+from protocol.base64url import decode_b64u
 from tests.appliance import commit_params
 from tests.enclave_workers.crew import Crew
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Final
 
 from enclave import sealing
-from enclave.base64url import decode_b64u, encode_b64u
 from enclave.clock import TrustedClock
 from enclave.errors import Refusal
 from enclave.guard.limits import MAX_FACTOR_CHALLENGE_CHARS
@@ -18,6 +17,7 @@ from enclave.login.otp import generate_long_code
 from enclave.records import Conflict, Records
 from enclave.secret import Secret
 from protocol import guard_errors
+from protocol.base64url import decode_b64u, encode_b64u
 from protocol.services import SPENT_TABLE
 
 CHALLENGE_S: Final = 300

@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from enclave.base64url import encode_b64u
 from enclave.config import OidcClient
 from enclave.errors import Refusal
 from enclave.guard.factors.record import User
@@ -17,6 +16,7 @@ from enclave.login.id_token import parse_unverified_claims, verify_id_token
 from enclave.login.issuers import find_client
 from enclave.login.jwks import KeySets
 from protocol import errors, guard_errors
+from protocol.base64url import encode_b64u
 
 _SCHEME: Final = "bearer "
 

@@ -6,9 +6,9 @@ Members beyond those that are needed are left alone, because browsers send more;
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from enclave.base64url import decode_b64u
 from enclave.errors import Refusal
 from protocol import canonical_json, cbor, limits
+from protocol.base64url import decode_b64u
 from protocol.errors import PROOF_VERIFICATION_FAILED, ProtocolError
 
 

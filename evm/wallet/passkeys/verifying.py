@@ -3,7 +3,6 @@
 Not checked there, and so not here: origin, hash of the relying party's id, signature counter.
 """
 
-import base64
 import hashlib
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -11,6 +10,7 @@ from typing import Final, Protocol
 from evm.wallet.errors import require
 from evm.wallet.passkeys.public_key import PasskeyPublicKey
 from evm.wallet.passkeys.signature import PasskeySignature, parse_passkey_signature
+from protocol.base64url import encode_b64u
 
 P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _USER_PRESENT, _USER_VERIFIED = 0x01, 0x04
@@ -66,7 +66,7 @@ def _has_type(signature: PasskeySignature) -> bool:
 
 def _has_challenge(signature: PasskeySignature, digest: bytes) -> bool:
     """The digest in base64url without padding, with its closing quote."""
-    challenge = base64.urlsafe_b64encode(digest).rstrip(b"=")
+    challenge = encode_b64u(digest).encode()
     return signature.client_data_json.startswith(b'"challenge":"' + challenge + b'"', signature.challenge_index)
 
 
