@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import secrets
-from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from attestation.document import parse_attestation_document
 from enclave import channel as enclave_channel
 from enclave.channel import SealedChannel
 from enclave.config import parse_config
-from enclave.dispatch import Dispatcher
+from enclave.deadlines import Deadlines
 from enclave.errors import BootError, Refusal
 from protocol import errors, limits
 from protocol.errors import ErrorCode
@@ -330,19 +329,19 @@ async def test_unforeseen_failures_and_lateness_are_sealed(sealing: Sealing, mon
         assert json.loads(answer.body)["code"] == code.code
 
 
-async def test_deadline_of_a_sealed_call_is_that_of_a_plain_one(
+async def test_sealed_call_that_takes_too_long_says_so_under_the_seal(
     sealing: Sealing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[float | None] = []
-    original = Dispatcher._translated
+    async def hang(_: Any) -> Any:
+        await asyncio.Event().wait()
 
-    async def spy(self: Dispatcher, id_: int, answer: Awaitable[Response], *deadline: Any) -> Response:
-        seen.append(deadline[0] if deadline else limits.REQUEST_DEADLINE_S)
-        return await original(self, id_, answer, *deadline)
-
-    monkeypatch.setattr(Dispatcher, "_translated", spy)
-    await sealing.call(InnerRequest("GET /status", {}, b""))
-    assert seen == [None, limits.REQUEST_DEADLINE_S]
+    dispatcher = sealing.world.enclave._dispatcher
+    assert dispatcher._deadlines._seconds == limits.REQUEST_DEADLINE_S
+    monkeypatch.setattr(dispatcher, "_deadlines", Deadlines(0.05))
+    routes: Any = dispatcher._routes.open
+    monkeypatch.setitem(routes, "/rpc/Attestation/Document", hang)
+    answer = await sealing.call(InnerRequest("POST /rpc/Attestation/Document", JSON, b"{}"))
+    assert json.loads(answer.body)["code"] == errors.DEADLINE_EXCEEDED.code
 
 
 async def test_booting_enclave_opens_nothing(tmp_path: Path) -> None:

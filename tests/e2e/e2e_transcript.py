@@ -29,6 +29,7 @@ from enclave.records import Records
 from enclave.secret import Secret
 from enclave.shards import Owner, Shards, ShardSet
 from enclave.system import SystemClock
+from enclave.versions import SeenVersions
 from evm.keccak import keccak256
 from host_proxy import egress, framing
 from host_proxy.store import SqliteStore
@@ -186,7 +187,7 @@ async def opened_with(keys: Mapping[str, bytes], config: Config, store_file: Pat
         )
     )
     shards = Shards(generations, config.deployment, os.urandom)
-    deployment = Deployment(config.deployment, store, generations, shards, os.urandom)
+    deployment = Deployment(config.deployment, store, generations, shards, os.urandom, SeenVersions())
     shape = (config.threshold, len(config.holders))
     addresses = set()
 

@@ -10,6 +10,7 @@ from enclave.holder_key import WrappedHolderKey
 from enclave.holders import HolderKeys
 from enclave.identity import email_identity
 from enclave.shards import SealedShare, Shards, ShardSet
+from enclave.versions import SeenVersions
 from protocol import cbor
 from protocol.errors import ProtocolError
 from protocol.services import Page, RecordKey, StoredRecord, Write
@@ -57,7 +58,7 @@ def _deployment_record(data: bytes) -> object:
 
     generations = Generations(make)
     shards = Shards(generations, "test", bytes)
-    return run(Deployment("test", _Shown(data), generations, shards, bytes).load())
+    return run(Deployment("test", _Shown(data), generations, shards, bytes, SeenVersions()).load())
 
 
 def _founded() -> bytes:
