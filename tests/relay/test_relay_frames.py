@@ -1,13 +1,10 @@
 """From the enclave's port to the host's relays, over the frames between them."""
 
 import asyncio
-import io
 import json
 import socket
-import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,17 +13,12 @@ from enclave import parent as parent_module
 from enclave.errors import RelayError
 from enclave.parent import ParentServices
 from host_proxy.errors import RelayFault
-from host_proxy.logging import Log
-from host_proxy.metrics import Metrics
 from host_proxy.relay.port import Operation, State, Status
 from host_proxy.relay.wallet_relay import ChainRelay, WalletRelays
-from host_proxy.services import Services
-from host_proxy.store import SqliteStore
 from protocol import cbor, limits, relaying
-from protocol.addresses import HybridAddress
 from protocol.errors import ProtocolError
 from protocol.relaying import ChainCall, Relayed, RelayFees, RelayStatus
-from tests.host_proxy.conftest import FixedCredentials
+from tests.host_proxy.parent_services import parent_services
 
 CHAIN = 137
 ID, WALLET = b"\x11" * 32, b"\x22" * 20
@@ -92,28 +84,9 @@ class Parent:
 @pytest.fixture
 async def parent() -> AsyncIterator[Parent]:
     relay, node = KeepingRelay(), NodeWith(code=False)
-    with tempfile.TemporaryDirectory(prefix="ch") as name:
-        folder = Path(name)
-        store = SqliteStore(folder / "store.db")
-        relays = WalletRelays({CHAIN: ChainRelay(relay, node)}, every_s=0.01, patience_s=0.3)  # type: ignore[arg-type]
-        served = Services(
-            store=store,
-            credentials=FixedCredentials(),
-            relays=relays,
-            log=Log(io.StringIO(), strict=True),
-            metrics=Metrics(destinations=[], workers=1),
-        )
-        served.start(HybridAddress(str(folder / "vm"), 5000))
-
-        async def dial(_: int) -> socket.socket:
-            connection = socket.socket(socket.AF_UNIX)
-            connection.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(connection, f"{folder}/vm_8001")
-            return connection
-
-        yield Parent(relay, node, ParentServices(dial))
-        await served.close()
-        await store.close()
+    relays = WalletRelays({CHAIN: ChainRelay(relay, node)}, every_s=0.01, patience_s=0.3)  # type: ignore[arg-type]
+    async with parent_services(relays=relays) as port:
+        yield Parent(relay, node, port)
 
 
 async def code_of(awaited: Any) -> str:

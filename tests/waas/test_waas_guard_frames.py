@@ -1,11 +1,8 @@
 """From the instrument's port to a guard's host and back: frames, then HTTP, bounded on both."""
 
 import asyncio
-import io
 import socket
-import tempfile
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,14 +16,9 @@ from host_proxy.config import Enclave as EnclaveConfig
 from host_proxy.config import GuardConfig, HostConfig, validate_config
 from host_proxy.errors import ConfigError
 from host_proxy.guard_links import GuardLinks
-from host_proxy.logging import Log
-from host_proxy.metrics import Metrics
-from host_proxy.services import Services
-from host_proxy.store import SqliteStore
 from protocol import cbor, guarding, limits
-from protocol.addresses import HybridAddress
 from protocol.errors import ProtocolError
-from tests.host_proxy.conftest import FixedCredentials
+from tests.host_proxy.parent_services import parent_services
 
 GUARD, STRANGER = b"\x11" * 20, b"\x22" * 20
 URL = "http://guard.example:8080"
@@ -51,29 +43,9 @@ class Parent:
 async def parent() -> AsyncIterator[Parent]:
     made = Parent()
     http = httpx.AsyncClient(transport=httpx.MockTransport(made.respond))
-    with tempfile.TemporaryDirectory(prefix="ch") as name:
-        folder = Path(name)
-        store = SqliteStore(folder / "store.db")
-        served = Services(
-            store=store,
-            credentials=FixedCredentials(),
-            guards=GuardLinks({GUARD: URL + "/"}, http),
-            log=Log(io.StringIO(), strict=True),
-            metrics=Metrics(destinations=[], workers=1),
-        )
-        served.start(HybridAddress(str(folder / "vm"), 5000))
-
-        async def dial(_: int) -> socket.socket:
-            connection = socket.socket(socket.AF_UNIX)
-            connection.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(connection, f"{folder}/vm_8001")
-            return connection
-
-        made.port = ParentServices(dial)
+    async with parent_services(guards=GuardLinks({GUARD: URL + "/"}, http)) as made.port:
         yield made
-        await served.close()
-        await store.close()
-        await http.aclose()
+    await http.aclose()
 
 
 async def code_of(awaited: Any) -> str:
