@@ -104,9 +104,9 @@ class Account:
         """Whether nothing may be signed."""
         return self.freeze is not None and (self.freeze.thaw_s is None or now_s < self.freeze.thaw_s)
 
-    def require_active(self, now_s: int) -> None:
-        """ACCOUNT_FROZEN while frozen."""
-        if self.is_frozen(now_s):
+    def require_active(self, now_s: Callable[[], int]) -> None:
+        """ACCOUNT_FROZEN while frozen. What time it is matters, and is asked for, after a freeze alone."""
+        if self.freeze is not None and self.is_frozen(now_s()):
             raise Refusal(errors.ACCOUNT_FROZEN)
 
     def without(self, login: Identity) -> "Account":

@@ -47,7 +47,7 @@ class AccountChanges:
             raise Refusal(errors.INVALID_REQUEST, "a shared account has one login")
 
         def linked(current: Account) -> Account:
-            current.require_active(self._clock.now_s())
+            current.require_active(self._clock.now_s)
             if current.has(identity):
                 return current
             if len(current.logins) >= limits.MAX_LOGINS_PER_ACCOUNT:
@@ -72,7 +72,7 @@ class AccountChanges:
         """Close `login`, and end what its devices hold. LAST_LOGIN, INVALID_REQUEST if it does not lead here."""
 
         def unlinked(current: Account) -> Account:
-            current.require_active(self._clock.now_s())
+            current.require_active(self._clock.now_s)
             if not current.has(login):
                 raise Refusal(errors.INVALID_REQUEST, "no such login")
             if len(current.logins) == 1:

@@ -78,11 +78,11 @@ class Accounts:
 
     async def load(self, key: RecordKey) -> Account | None:
         """The account at `key`; None if there is none or it was deleted. Changes of this enclave show at once."""
-        cached = self._cache.get(key.id)
-        if cached is not None and self._records.is_current(key, cached.version):
-            return cached
-        account = await self._fetch(key)
-        return None if account is None else self._remember(account)
+        account = self._cached(key)
+        if account is None:
+            fetched = await self._fetch(key)
+            account = None if fetched is None else self._remember(fetched)
+        return account
 
     async def find_by_address(self, scope: str, address: str) -> Account | None:
         """The account whose wallet has `address` (lower case) in `scope`, or None."""
@@ -180,14 +180,14 @@ class Accounts:
         """The account as it is now: what was changed since `account` was loaded counts. SESSION_MISMATCH unless it is
         the session's, and ACCOUNT_FROZEN.
         """
-        current = await self.load(account.key)
+        current = self._cached(account.key) or await self.load(account.key)
         if current is not None and not self._shards.is_current(current.shards):
             current = await self._fetch(account.key)  # another enclave may have renewed it
         if current is None or current.login(session.identity_hash) is None:
             raise Refusal(errors.SESSION_MISMATCH)
         if session.scope != current.scope and not current.shared:
             raise Refusal(errors.SESSION_MISMATCH)
-        current.require_active(self._records.now_s())
+        current.require_active(self._records.now_s)
         return current
 
     async def _led_to(self, account_id: bytes, identity: Identity) -> Account:
@@ -197,6 +197,10 @@ class Accounts:
         with suppress(Conflict):  # somebody else renewed it or enrolled a device: the next login sees to the rest
             account = await self._renewed(account)
         return self._remember(account)
+
+    def _cached(self, key: RecordKey) -> Account | None:
+        account = self._cache.get(key.id)
+        return account if account is not None and self._records.is_current(key, account.version) else None
 
     async def _fetch(self, key: RecordKey) -> Account | None:
         [record] = await self._records.load(key)

@@ -6,7 +6,7 @@ enclave is `booting` and answers only status and health; with too few holders it
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -67,9 +67,9 @@ class Enclave:
         always = {"/status": self._status, "/health": self._health}
         self._dispatcher = Dispatcher(Routes({}, {}, always))
 
-    async def answer(self, request: Request) -> Response:
+    def answer(self, request: Request) -> Coroutine[Any, Any, Response]:
         """The answer to one frame."""
-        return await self._dispatcher.answer(request)
+        return self._dispatcher.answer(request)
 
     async def run(self) -> None:
         """Boot, serve, and watch the clock until cancelled. Returns only when halted."""

@@ -52,8 +52,9 @@ class TrustedClock:
     def now_ms(self) -> int:
         """Milliseconds since the epoch; CLOCK_UNTRUSTED when the clocks disagree or the last comparison is too old."""
         if self._checked is not None:
-            wall_ms, elapsed_ms = self._clock.wall_ms(), self.monotonic_ms() - self._checked[1]
-            in_step = abs(wall_ms - self._checked[0] - elapsed_ms) <= self._max_skew_ms
+            checked_wall_ms, checked_ms = self._checked
+            wall_ms, elapsed_ms = self._clock.wall_ms(), self._clock.monotonic_ms() - checked_ms
+            in_step = abs(wall_ms - checked_wall_ms - elapsed_ms) <= self._max_skew_ms
             if in_step and elapsed_ms <= _MAX_UNCHECKED_MS:
                 return wall_ms
         raise Refusal(errors.CLOCK_UNTRUSTED)

@@ -137,14 +137,15 @@ class Deployment:
         """Whether the record is now `founded`; not when somebody else wrote it first. `StoreError`: unknown."""
         steps = [Step(self._key.id, expected, founded.version)]
         await claim(self._versions, steps)
-        with self._versions.writing(steps) as agreed:
+        try:
             if self._versions.floor(self._key.id) > expected:
                 return False
-            try:
-                await self._store.put([Write(self._key, expected, founded.version, founded.encode())])
-            except StoreConflict:
-                return False
-            return agreed()
+            await self._store.put([Write(self._key, expected, founded.version, founded.encode())])
+            return self._versions.agree(steps)
+        except StoreConflict:
+            return False
+        finally:
+            self._versions.release(steps)
 
     def _read(self, version: int, body: Any) -> Founded:
         match body:

@@ -102,9 +102,8 @@ class Dispatcher:
         self._running += 1
         try:
             if self._siblings is not None and (owner := self._elsewhere(request, self._siblings)) is not None:
-                return await self._in_time(
-                    self._siblings.ask(owner, f"{_AS_IT_CAME} {request.method}", request), request
-                )
+                asked = self._siblings.ask(owner, f"{_AS_IT_CAME} {request.method}", request)
+                return await self._in_time(asked, request.id)
             return await self._answer_here(request)
         finally:
             self._running -= 1
@@ -114,13 +113,13 @@ class Dispatcher:
         how, _, method = request.method.partition(" ")
         handed = Request(request.id, method, request.headers, request.body)
         if how == _OPENED:
-            return await self._in_time(self._answer(handed, sealed=True), handed)
+            return await self._in_time(self._answer(handed, sealed=True), handed.id)
         return await self._answer_here(handed)
 
-    async def _answer_here(self, request: Request) -> Response:
+    def _answer_here(self, request: Request) -> Awaitable[Response]:
         if request.method == SEALED_METHOD and self._channel is not None:
-            return await self._translated(request.id, self._answer_sealed(request, self._channel))
-        return await self._in_time(self._answer(request), request)
+            return self._translated(request.id, self._answer_sealed(request, self._channel))
+        return self._in_time(self._answer(request), request.id)
 
     async def _answer_sealed(self, request: Request, channel: SealedChannel) -> Response:
         """As if the request inside had come plain; every answer to it, errors and lateness included, is sealed."""
@@ -130,7 +129,7 @@ class Dispatcher:
             answer = self._siblings.ask(owner, f"{_OPENED} {inner.method}", inner)
         else:
             answer = self._answer(inner, sealed=True)
-        return opened.seal(await self._in_time(answer, inner))
+        return opened.seal(await self._in_time(answer, inner.id))
 
     def _elsewhere(self, request: Request, siblings: Siblings) -> int | None:
         """The other worker that answers a request of a known route, if it is not for this one."""
@@ -138,8 +137,8 @@ class Dispatcher:
         known = path in self._routes.signed or path in self._routes.open or request.method == SEALED_METHOD
         return siblings.elsewhere(request) if known and len(request.body) <= limits.MAX_BODY_BYTES else None
 
-    async def _in_time(self, answer: Coroutine[Any, Any, Response], request: Request) -> Response:
-        return await self._translated(request.id, self._deadlines.run(answer))
+    def _in_time(self, answer: Coroutine[Any, Any, Response], request_id: int) -> Awaitable[Response]:
+        return self._translated(request_id, self._deadlines.run(answer))
 
     async def _translated(self, request_id: int, answer: Awaitable[Response]) -> Response:
         """`answer`, or the error that kept it from coming."""

@@ -122,7 +122,8 @@ class HolderKeys:
         Asks nobody while all leases run. Derive with `sealing_key` before the next `await`: leases end on time.
         """
         wanted = self._seats.keys() if among is None else self._seats.keys() & among
-        self._ask(index for index in wanted if self._is_due(self._seats[index]))
+        now_ms = self._clock.monotonic_ms()
+        self._ask([index for index in wanted if self._is_due(self._seats[index], now_ms)])
         while len(held := self._held(wanted)) < self.threshold:
             calls = [call for index in wanted if (call := self._seats[index].asking)]
             if not calls or len(wanted) < self.threshold:
@@ -171,11 +172,10 @@ class HolderKeys:
             seat.end_lease()
 
     def _held(self, wanted: Collection[int]) -> frozenset[int]:
-        return frozenset(index for index in wanted if self._seats[index].key is not None)
+        return frozenset([index for index in wanted if self._seats[index].key is not None])
 
-    def _is_due(self, seat: _Seat) -> bool:
+    def _is_due(self, seat: _Seat, now_ms: int) -> bool:
         """Whether to ask: no key under lease, and no fresh failure. Ends a lease that the timer has yet to end."""
-        now_ms = self._clock.monotonic_ms()
         if seat.key is not None and now_ms >= seat.lease_ends_ms:
             seat.end_lease()
         return seat.key is None and now_ms >= seat.retry_at_ms

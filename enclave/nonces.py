@@ -6,15 +6,18 @@ in RAM before anything is signed, and in the store before a signature leaves; wh
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
+
+import msgspec
 
 from enclave.errors import Refusal
 from enclave.records import Change, Conflict, Records
 from protocol import errors
 from protocol.services import RecordKey
+
+T = TypeVar("T")
 
 _CACHED_NONCES: Final = 50_000
 _WINDOW_MS: Final = 60_000
@@ -34,8 +37,7 @@ class _Entry:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-@dataclass(frozen=True, slots=True)
-class _Spend:
+class _Spend(msgspec.Struct, frozen=True):
     """A nonce, the highest before it, and the write that makes it durable."""
 
     nonce: int
@@ -60,24 +62,24 @@ class Nonces:
         async with entry.lock:
             await self._save(entry, await self._begin(entry, nonce, now_ms), now_ms)
 
-    @asynccontextmanager
-    async def spending(self, scope: str, auth_key: str, nonce: int, now_ms: int) -> AsyncIterator[None]:
-        """`consume` at whose end the nonce is durable, and which raises then if it is not; the body runs meanwhile.
+    async def consume_while(
+        self, scope: str, auth_key: str, nonce: int, now_ms: int, make: Callable[[], Awaitable[T]]
+    ) -> T:
+        """`consume`, and what `make` makes meanwhile: it goes nowhere unless the nonce is durable (ADR 26).
 
-        What the body makes must go nowhere before the end. It is not entered with a nonce that is refused (ADR 26).
-        While many others wait for the store there is no time to gain, and the body runs after the write.
+        Nothing is made for a nonce that is refused. While many others wait for the store there is no time to gain, and
+        it is made after the write.
         """
         entry = self._entry(scope, auth_key)
         async with entry.lock:
             write = await self._begin(entry, nonce, now_ms)
             if self._saving >= _BUSY:
                 await self._save(entry, write, now_ms)
-                yield
-                return
+                return await make()
             saving = asyncio.create_task(self._save(entry, write, now_ms))
             try:
                 await asyncio.sleep(0)  # until the write has left for the store
-                yield
+                return await make()
             finally:
                 await saving
 
@@ -96,22 +98,19 @@ class Nonces:
     async def _save(self, entry: _Entry, spend: _Spend, now_ms: int) -> None:
         self._saving += 1
         try:
-            await self._save_again(entry, spend, now_ms)
+            for again in range(_TRIES):
+                if again:
+                    spend = await self._begin(entry, spend.nonce, now_ms)
+                try:
+                    await self._records.save(spend.write)
+                except Conflict:
+                    entry.last, entry.uses = spend.before, entry.uses - 1
+                else:
+                    entry.version = spend.write.version
+                    return
+            raise Refusal(errors.BUSY)
         finally:
             self._saving -= 1
-
-    async def _save_again(self, entry: _Entry, spend: _Spend, now_ms: int) -> None:
-        for again in range(_TRIES):
-            if again:
-                spend = await self._begin(entry, spend.nonce, now_ms)
-            try:
-                await self._records.save(spend.write)
-            except Conflict:
-                entry.last, entry.uses = spend.before, entry.uses - 1
-            else:
-                entry.version = spend.write.version
-                return
-        raise Refusal(errors.BUSY)
 
     async def _load(self, entry: _Entry) -> None:
         [record] = await self._records.load(entry.key)

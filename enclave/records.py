@@ -9,8 +9,9 @@ this boot has written is newer than everything that an earlier boot wrote, on an
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from enclave import sealing
 from enclave.errors import Refusal, StoreConflict, StoreError
@@ -25,8 +26,7 @@ _FORMAT: Final = "chancery/record/1"
 _READS: Final = 8  # of one record while this enclave keeps writing it
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """An opened record: its place, the version that it has in the store, and its plain body."""
 
     key: RecordKey
@@ -34,8 +34,7 @@ class Record:
     body: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """A write: `body` as `version`, if the store still has `expected` (0: no record)."""
 
     key: RecordKey
@@ -131,17 +130,19 @@ class Records:
         writes = [Write(change.key, change.expected, change.version, self._seal(change)) for change in changes]
         steps = [Step(change.key.id, change.expected, change.version) for change in changes]
         await claim(self._seen, steps)
-        with self._seen.writing(steps) as agreed:
-            if any(self._seen.floor(step.record_id) > step.expected for step in steps):
-                raise Conflict
-            try:
-                await self._store.put(writes)
-            except StoreConflict:
-                raise Conflict from None
-            except StoreError:
-                raise Refusal(errors.DATABASE_ERROR) from None
-            if not agreed():
+        try:
+            for step in steps:
+                if self._seen.floor(step.record_id) > step.expected:
+                    raise Conflict
+            await self._store.put(writes)
+            if not self._seen.agree(steps):
                 raise Refusal(errors.STALE_RECORD)
+        except StoreConflict:
+            raise Conflict from None
+        except StoreError:
+            raise Refusal(errors.DATABASE_ERROR) from None
+        finally:
+            self._seen.release(steps)
 
     def _take(self, key: RecordKey, stored: StoredRecord | None) -> Record | None:
         if stored is None:

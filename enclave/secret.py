@@ -101,7 +101,8 @@ class Secret:
         self.wipe()
 
     def __del__(self) -> None:
-        self.wipe()
+        if self._offset >= 0:
+            self.wipe()
 
     def __repr__(self) -> str:
         return "Secret(<redacted>)"

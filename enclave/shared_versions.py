@@ -5,8 +5,7 @@ routes where, and whatever a store agrees to, the workers are to it as one. The 
 record that finds no place is refused, because it could not be remembered.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from enclave.errors import Refusal
@@ -61,21 +60,17 @@ class SharedVersions:
                 self._words[place + 3] = 1
         return True
 
-    @contextmanager
-    def writing(self, steps: Sequence[Step]) -> Iterator[Callable[[], bool]]:
+    def agree(self, steps: Sequence[Step]) -> bool:
         """See `Versions`. Nobody else has written one of these records since `claim`."""
-
-        def agreed() -> bool:
-            with self._lock:
-                for step in steps:
-                    self._rise(self._find(step.record_id), step.version)
-            return True
-
-        try:
-            yield agreed
-        finally:
+        with self._lock:
             for step in steps:
-                self._words[self._find(step.record_id) + 3] = 0
+                self._rise(self._find(step.record_id), step.version)
+        return True
+
+    def release(self, steps: Sequence[Step]) -> None:
+        """See `Versions`."""
+        for step in steps:
+            self._words[self._find(step.record_id) + 3] = 0
 
     def _rise(self, place: int, version: int) -> None:
         if version > self._words[place + 2]:

@@ -7,8 +7,7 @@ choose where an entry lands, nor find two that share 128 bits.
 
 import asyncio
 from array import array
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, NamedTuple, Protocol
 
@@ -43,15 +42,19 @@ class Versions(Protocol):
         ...
 
     def claim(self, steps: Sequence[Step]) -> bool:
-        """Before `writing`: False while another worker is writing one of these records, and then nothing was claimed.
-        `Refusal` BUSY when no further record can be remembered.
+        """Before the store is asked: False while another worker is writing one of these records, and then nothing was
+        claimed; else `release` them, whatever comes of it. `Refusal` BUSY when no further record can be remembered.
         """
         ...
 
-    def writing(self, steps: Sequence[Step]) -> AbstractContextManager[Callable[[], bool]]:
-        """Around a write that the store is asked for. To be called once the store has agreed: whether it has agreed to
-        no other write in the place of the same versions; then these are seen, all of them.
+    def agree(self, steps: Sequence[Step]) -> bool:
+        """Once the store has agreed: whether it has agreed to no other write in the place of the same versions; then
+        these are seen, all of them.
         """
+        ...
+
+    def release(self, steps: Sequence[Step]) -> None:
+        """The end of what was claimed."""
         ...
 
 
@@ -134,32 +137,31 @@ class SeenVersions:
         if version > shard.get(high, low):
             shard.put(high, low, version)
 
-    def claim(self, steps: Sequence[Step]) -> bool:  # noqa: ARG002  there is no other worker
-        """See `Versions`."""
+    def claim(self, steps: Sequence[Step]) -> bool:
+        """See `Versions`. There is no other worker, and writes of one record go to the store side by side."""
+        for step in steps:
+            place = self._writing.get(step.record_id)
+            if place is None:
+                place = self._writing[step.record_id] = _Writing()
+            place.count += 1
         return True
 
-    @contextmanager
-    def writing(self, steps: Sequence[Step]) -> Iterator[Callable[[], bool]]:
-        """See `Versions`. What writes of the same records under way have in common is forgotten with the last."""
-        places = [self._writing.setdefault(step.record_id, _Writing()) for step in steps]
-        for place in places:
-            place.count += 1
+    def agree(self, steps: Sequence[Step]) -> bool:
+        """See `Versions`."""
+        if any(self._writing[step.record_id].replaced >= step.expected for step in steps):
+            return False
+        for step in steps:
+            self._writing[step.record_id].replaced = step.expected
+            self.rise(step.record_id, step.version)
+        return True
 
-        def agreed() -> bool:
-            if any(place.replaced >= step.expected for place, step in zip(places, steps, strict=True)):
-                return False
-            for place, step in zip(places, steps, strict=True):
-                place.replaced = step.expected
-                self.rise(step.record_id, step.version)
-            return True
-
-        try:
-            yield agreed
-        finally:
-            for place, step in zip(places, steps, strict=True):
-                place.count -= 1
-                if not place.count:
-                    self._writing.pop(step.record_id, None)
+    def release(self, steps: Sequence[Step]) -> None:
+        """See `Versions`. What writes under way have in common is forgotten with the last of them."""
+        for step in steps:
+            place = self._writing[step.record_id]
+            place.count -= 1
+            if not place.count:
+                del self._writing[step.record_id]
 
 
 async def claim(versions: Versions, steps: Sequence[Step]) -> None:

@@ -50,14 +50,13 @@ class Wallets:
         if scope is None or right not in scope.rights:
             raise Refusal(errors.RIGHT_NOT_GRANTED)
         account = await self._account(login)
-        account.require_active(self._clock.now_s())
+        account.require_active(self._clock.now_s)
         spent = session.scope, session.auth_key, nonce, self._clock.monotonic_ms()
         if first is not None:
             await self._nonces.consume(*spent)
             await first()
             return await self._signature(session, account, digest, by)
-        async with self._nonces.spending(*spent):
-            signature = await self._signature(session, account, digest, by)
+        signature = await self._nonces.consume_while(*spent, lambda: self._signature(session, account, digest, by))
         await self._accounts.require_openable(session, account)  # it may have been frozen meanwhile
         return signature
 

@@ -9,9 +9,10 @@ these frames; a `FrameConnection` is one end of one connection and never touches
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 from protocol import cbor, limits
 from protocol.errors import ProtocolError
@@ -24,8 +25,7 @@ _MAX_ID: Final = 2**64 - 1
 Headers = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A call. `method` names the operation (`POST /rpc/...` at the ingress, `store.get` at the parent)."""
 
     id: int
@@ -34,13 +34,12 @@ class Request:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(msgspec.Struct, frozen=True):
     """The answer to the request of the same id. `status` is an HTTP status."""
 
     id: int
     status: int
-    headers: Headers = field(default_factory=dict)
+    headers: Headers = {}
     body: bytes = b""
 
 
@@ -76,23 +75,31 @@ class FrameConnection:
         """All messages completed by `data`; `ProtocolError` ends the connection."""
         if self._broken:
             raise ProtocolError("frame-after-error")
-        self._buffer += data
+        kept = self._buffer
+        if kept:
+            kept += data
+        pending: bytes | bytearray = kept or data
         messages: list[Request | Response] = []
+        start = 0
         try:
-            while len(self._buffer) >= _LENGTH_BYTES:
-                end = _LENGTH_BYTES + self._declared_length()
-                if len(self._buffer) < end:
+            while len(pending) - start >= _LENGTH_BYTES:
+                end = start + _LENGTH_BYTES + self._declared_length(pending, start)
+                if len(pending) < end:
                     break
-                messages.append(_decode(bytes(self._buffer[_LENGTH_BYTES:end])))
-                del self._buffer[:end]
+                messages.append(_decode(bytes(pending[start + _LENGTH_BYTES : end])))
+                start = end
         except ProtocolError:
             self._broken = True
-            self._buffer.clear()
+            kept.clear()
             raise
+        if pending is kept:
+            del kept[:start]
+        else:
+            kept += data[start:]
         return messages
 
-    def _declared_length(self) -> int:
-        length = int.from_bytes(self._buffer[:_LENGTH_BYTES], "big")
+    def _declared_length(self, pending: bytes | bytearray, start: int) -> int:
+        length = int.from_bytes(pending[start : start + _LENGTH_BYTES], "big")
         if length == 0:
             raise ProtocolError("frame-empty")
         if length > self._max_frame_bytes:

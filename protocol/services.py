@@ -18,6 +18,8 @@ time that its version is; a store may forget it then.
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from protocol import cbor, limits
 from protocol.errors import ProtocolError
 
@@ -32,24 +34,21 @@ SPENT_TABLE: Final = "spent"
 SPENT_FOR_MS: Final = 86_400_000
 
 
-@dataclass(frozen=True, slots=True)
-class RecordKey:
+class RecordKey(msgspec.Struct, frozen=True):
     """Where a record lies: a table's name and a 32-byte keyed hash (LP-04: no address or subject in a storage key)."""
 
     table: str
     id: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRecord:
+class StoredRecord(msgspec.Struct, frozen=True):
     """A sealed record as the store returned it: unverified until it has been opened."""
 
     version: int
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True):
     """A conditional write: it happens only if the stored version is `expected_version` (0: no record)."""
 
     key: RecordKey

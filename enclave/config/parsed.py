@@ -55,7 +55,10 @@ class Config(Measured, frozen=True, kw_only=True):
 
     def scope(self, name: str) -> Scope | None:
         """The configuration of the full scope text `name`, or None."""
-        return next((scope for scope in self.scopes if scope.scope == name), None)
+        for scope in self.scopes:
+            if scope.scope == name:
+                return scope
+        return None
 
     def scope_of_access_key(self, access_key: str) -> Scope | None:
         """The scope whose applications use this access key, or None."""

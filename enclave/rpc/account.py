@@ -72,7 +72,7 @@ class AccountService:
         owner = await self._owner(call, _LINK)
         params.require_login_channel(call, owner.caller.scope)
         self._changes.require_fresh(owner.caller.login)
-        owner.account.require_active(self._clock.now_s())
+        owner.account.require_active(self._clock.now_s)
         proven = await self._proofs.prove(owner.caller.scope, call.auth_key, answer, linking=True)
         return self._wire(owner, await self._changes.link(owner.account, proven.identity))
 

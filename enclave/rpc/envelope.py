@@ -4,7 +4,6 @@ Checks follow the order of identity-instrument.md 1.4: JSON, the three members, 
 HTTP method. Nothing is read from state before the signature has been verified (SE-03).
 """
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -20,8 +19,7 @@ CONTENT_TYPE: Final = "application/json"
 _DUPLICATE: Final = "failed to canonicalize params: Duplicate key: a member occurs twice"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A request as it arrived, nothing verified."""
 
     http_method: str
@@ -32,8 +30,7 @@ class Call:
     """Whether it came through the sealed channel, unread by the host."""
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True):
     """A verified envelope: `auth_key` signed `params`, which may still be any JSON value."""
 
     params: Any
@@ -41,8 +38,7 @@ class Envelope:
     public_key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SignedCall:
+class SignedCall(msgspec.Struct, frozen=True):
     """A request whose `params` were signed by `auth_key`. `public_key` is its compressed point."""
 
     path: str

@@ -153,15 +153,14 @@ def scope(call: SignedCall, config: Config) -> Scope:
     if named is not None and type(named) is not str:
         undecodable("scope")
     header = call.scope_header or ""
-    chosen = named or header
-    if not _is_scope(chosen):
-        if not _is_scope(header):
-            raise Refusal(errors.INVALID_REQUEST, "valid scope is required")
-        invalid("invalid scope: neither @id nor @id:name")
-    found = config.scope(chosen)
-    if found is None:
+    found = config.scope(named or header)
+    if found is not None:
+        return found
+    if _is_scope(named or header):
         raise Refusal(errors.INVALID_REQUEST, "scope is not served")
-    return found
+    if not _is_scope(header):
+        raise Refusal(errors.INVALID_REQUEST, "valid scope is required")
+    invalid("invalid scope: neither @id nor @id:name")
 
 
 def client_secret(params: dict[str, Any]) -> ClientSecret:

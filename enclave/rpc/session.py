@@ -51,7 +51,7 @@ class SessionService:
         caller = await self._authorizer.authorize(call, _CREATE)
         lifetime_s = params.lifetime_s(call.params, self._config)
         account = await self._account(caller)
-        account.require_active(self._clock.now_s())
+        account.require_active(self._clock.now_s)
         identity = account.require_login(caller.login.subject)
         await self._consume(caller)
         subject = Subject(caller.login.subject, account.scope, call.auth_key, call.public_key)

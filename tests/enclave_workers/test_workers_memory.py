@@ -54,12 +54,11 @@ def test_record_is_claimed_by_one_until_its_write_ends_however_it_ends() -> None
     assert table.claim([Step(A, 0, 1), Step(B, 0, 1)])
     assert not table.claim([Step(B, 0, 2), Step(C, 0, 2)])
     assert table.claim([Step(C, 0, 2)]), "what could not be claimed as a whole was not claimed in part"
-    with pytest.raises(Refusal), table.writing([Step(A, 0, 1), Step(B, 0, 1)]):
-        raise Refusal(errors.DATABASE_ERROR)
+    table.release([Step(A, 0, 1), Step(B, 0, 1)])
     assert (table.floor(A), table.floor(B)) == (0, 0)
     assert table.claim([Step(B, 0, 2)])
-    with table.writing([Step(B, 0, 2)]) as agreed:
-        assert agreed()
+    assert table.agree([Step(B, 0, 2)])
+    table.release([Step(B, 0, 2)])
     assert table.floor(B) == 2
 
 
