@@ -48,10 +48,12 @@ class Key:
 
 def parse_key(value: Any) -> Key | None:
     """The key in a JSON object `{keyType, address}`, or None when it is not a valid one."""
-    match value:
-        case {"keyType": "WebCrypto_Secp256r1" | "Ethereum_Secp256k1" as key_type, "address": str(address)}:
-            return _parsed(key_type, address) if len(address) <= _ADDRESS_CHARS else None
-    return None
+    if type(value) is not dict:
+        return None
+    key_type, address = value.get("keyType"), value.get("address")
+    if key_type not in (P256, SECP256K1) or type(address) is not str or len(address) > _ADDRESS_CHARS:
+        return None
+    return _parsed(key_type, address)
 
 
 def parse_key_text(text: str) -> Key | None:

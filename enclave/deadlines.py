@@ -5,14 +5,14 @@
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
+
+import msgspec
 
 T = TypeVar("T")
 
 
-@dataclass(slots=True, eq=False)
-class _Wait:
+class _Wait(msgspec.Struct, eq=False):
     task: asyncio.Task[Any]
     cancelling: int
     expires_at: float

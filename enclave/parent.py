@@ -5,11 +5,10 @@ accepts.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 from socket import socket
 
-from enclave.deadlines import Deadlines
 from enclave.errors import EgressError, GuardError, RelayError, StoreConflict, StoreError
 from enclave.frame_link import FrameLink
 from protocol import guarding, limits, relaying, services
@@ -34,10 +33,6 @@ class ParentServices:
         self._dial = dial
         self._link: FrameLink | None = None
         self._connecting = asyncio.Lock()
-        self._deadlines: Mapping[float, Deadlines[Response]] = {
-            seconds: Deadlines(seconds)
-            for seconds in (limits.STORE_DEADLINE_S, limits.RELAY_ANSWER_DEADLINE_S, limits.GUARD_ANSWER_DEADLINE_S)
-        }
 
     async def get(self, keys: Sequence[RecordKey]) -> list[StoredRecord | None]:
         """Port `Store.get`."""
@@ -119,13 +114,13 @@ class ParentServices:
 
     async def _call(self, method: str, body: bytes, deadline_s: float = limits.STORE_DEADLINE_S) -> Response:
         try:
-            return await self._deadlines[deadline_s].run(self._exchange(method, body))
+            if self._link is not None and not self._link.closed:
+                return await self._link.call(method, body, deadline_s=deadline_s)
+            async with asyncio.timeout(deadline_s):
+                link = await self._connected()
+                return await link.call(method, body)
         except (TimeoutError, OSError, ProtocolError, EgressError):
             raise StoreError("store-unreachable") from None
-
-    async def _exchange(self, method: str, body: bytes) -> Response:
-        link = await self._connected()
-        return await link.call(method, body)
 
     async def _connected(self) -> FrameLink:
         async with self._connecting:
