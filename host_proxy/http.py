@@ -10,7 +10,6 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -56,8 +55,7 @@ class _ClientGone(Exception):
     """The client left before its request was whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """What goes back to the client, cross-origin headers not yet added."""
 
     status: int
@@ -67,8 +65,7 @@ class Reply:
     """The numeric code of the error table, 0 for none."""
 
 
-@dataclass(slots=True)
-class _Call:
+class _Call(msgspec.Struct):
     """One request as far as the host looks at it."""
 
     method: str
@@ -77,7 +74,7 @@ class _Call:
     client: str
     trace_id: str
     service: str = OTHER
-    started: float = field(default_factory=time.perf_counter)
+    started: float = msgspec.field(default_factory=time.perf_counter)
 
     def forwarded(self, *names: bytes) -> dict[str, str]:
         """The listed headers that the client sent, as the enclave gets them."""

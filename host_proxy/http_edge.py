@@ -11,12 +11,14 @@ import re
 from typing import Any, Final, cast
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from httptools import parse_url
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from host_proxy import cors
 from host_proxy.gathered import GatheredWrites
 from host_proxy.http import error_reply
+from host_proxy.http_cycle import Cycle, head
 from host_proxy.http_door import Deadlines, Door
 from host_proxy.trace_id import choose_trace_id
 from protocol import errors, limits
@@ -97,17 +99,46 @@ class EdgeProtocol(HttpToolsProtocol):
         self._message_bytes = 0  # the piece in which a message begins does not count: it may hold others too
 
     def on_headers_complete(self) -> None:
-        size = len(self.url) + sum(len(name) + len(value) + _HEADER_OVERHEAD_BYTES for name, value in self.headers)
+        """As uvicorn's, with what it lacks, and without what we do not use: upgrades and its cap on connections."""
+        size = len(self.url) + _HEADER_OVERHEAD_BYTES * len(self.headers)
+        for name, value in self.headers:
+            size += len(name) + len(value)
         if size > limits.MAX_HTTP_HEAD_BYTES or len(self.headers) > limits.MAX_HTTP_HEADERS:
             self._give_up(errors.REQUEST_TOO_LARGE)
         if not self._is_wellformed():
             self._give_up(errors.BAD_REQUEST)
-        super().on_headers_complete()
         self._in_head = False
+        self._set_target()
+        before = self.cycle
+        self.cycle = Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:  # a pipelined request waits for its turn
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._message_since = None
+
+    def _set_target(self) -> None:
+        url = parse_url(self.url)
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self.scope["raw_path"] = url.path
+        self.scope["path"] = url.path.decode("ascii")  # as it came: nothing here means anything else by an escape
+        self.scope["query_string"] = url.query or b""
 
     def _is_wellformed(self) -> bool:
         """What llhttp leaves open. Two lengths, or two ways to say one, are how requests are smuggled."""
@@ -218,4 +249,4 @@ class EdgeProtocol(HttpToolsProtocol):
             (b"content-length", b"%d" % len(reply.body)),
             (b"connection", b"close"),
         ]
-        return STATUS_LINE[reply.status] + b"".join(b"%b: %b\r\n" % pair for pair in headers) + b"\r\n" + reply.body
+        return head(reply.status, headers) + reply.body

@@ -18,7 +18,7 @@ FORWARDED: Final = frozenset(
     }
 )
 _AUTHORIZED_SERVICES: Final = frozenset({"Guard", "GuardFactors", "WaasAuthenticatorAdmin"})
-_AUTHORIZATION: Final = frozenset({b"authorization"})
+_WITH_AUTHORIZATION: Final = FORWARDED | {b"authorization"}
 RETURNED: Final = frozenset(
     {
         "allow",
@@ -35,14 +35,14 @@ RETURNED: Final = frozenset(
 
 def forwarded(service: str) -> frozenset[bytes]:
     """What the enclave gets of a request to this service; bearer tokens go to those that take them."""
-    return FORWARDED | _AUTHORIZATION if service in _AUTHORIZED_SERVICES else FORWARDED
+    return _WITH_AUTHORIZATION if service in _AUTHORIZED_SERVICES else FORWARDED
 
 
 def check_single(headers: RawHeaders) -> None:
     """Two values where one is meant would let two readers disagree (VS-05)."""
     seen = set()
     for name, _ in headers:
-        if name in FORWARDED | _AUTHORIZATION:
+        if name in _WITH_AUTHORIZATION:
             if name in seen:
                 raise Refused(errors.BAD_REQUEST, "duplicate header")
             seen.add(name)

@@ -3,10 +3,15 @@
 Trust side: host. A value that is not in a label's set is counted as `other`, so no input can add a time series.
 """
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from protocol.errors import TABLE
 from protocol.guard_errors import GUARD_TABLE
@@ -27,23 +32,43 @@ _CALLS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 PREFIX: Final = "chancery"
 
 
+class AnswerTally(Collector):
+    """Answers and how long they took, in plain numbers until somebody asks: the library's own counters take a lock for
+    each, and a histogram looks at all of its buckets. For one thread.
+    """
+
+    def __init__(self) -> None:
+        self._answers = {(service, status): 0 for service in SERVICES | {OTHER} for status in STATUSES | {OTHER}}
+        self._buckets = {service: [0] * (len(_SECONDS) + 1) for service in SERVICES | {OTHER}}
+        self._seconds = dict.fromkeys(SERVICES | {OTHER}, 0.0)
+
+    def count(self, service: str, status: str, seconds: float) -> None:
+        """One answer; labels are from the closed sets."""
+        self._answers[service, status] += 1
+        self._buckets[service][bisect_left(_SECONDS, seconds)] += 1
+        self._seconds[service] += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """What the registry asks for."""
+        answers = CounterMetricFamily(f"{PREFIX}_http_requests", "Answers to clients", labels=["service", "status"])
+        for labels, number in self._answers.items():
+            answers.add_metric(labels, number)
+        times = HistogramMetricFamily(f"{PREFIX}_http_seconds", "Time to answer", labels=["service"])
+        for service, numbers in self._buckets.items():
+            upto = [*map(floatToGoString, _SECONDS), "+Inf"]
+            times.add_metric([service], list(zip(upto, accumulate(numbers), strict=True)), self._seconds[service])
+        yield answers
+        yield times
+
+
 class Metrics:
     """All metrics of one host. `destinations` and `workers` come from configuration and close the last two sets."""
 
     def __init__(self, *, destinations: Iterable[str] = (), workers: int = 1) -> None:
         self.registry = registry = CollectorRegistry()
         self._destinations = frozenset(destinations)
-        requests = Counter(f"{PREFIX}_http_requests", "Answers to clients", ["service", "status"], registry=registry)
-        seconds = Histogram(
-            f"{PREFIX}_http_seconds", "Time to answer", ["service"], buckets=_SECONDS, registry=registry
-        )
-        # Children are looked up once: labels() costs more than the increment itself.
-        self._requests = {
-            (service, status): requests.labels(service, status)
-            for service in SERVICES | {OTHER}
-            for status in STATUSES | {OTHER}
-        }
-        self._seconds = {service: seconds.labels(service) for service in SERVICES | {OTHER}}
+        self._answers = AnswerTally()
+        registry.register(self._answers)
         self.refused_messages = Counter(
             f"{PREFIX}_http_refused_messages", "Messages refused before routing", registry=registry
         )
@@ -72,8 +97,7 @@ class Metrics:
     def request(self, service: str, status: int, seconds: float) -> None:
         """One answer to a client; `service` is one of `SERVICES` or `OTHER`."""
         label = str(status)
-        self._requests[service, label if label in STATUSES else OTHER].inc()
-        self._seconds[service].observe(seconds)
+        self._answers.count(service, label if label in STATUSES else OTHER, seconds)
 
     def limited(self, limiter: str) -> None:
         """One request over its rate."""

@@ -10,6 +10,7 @@ import time
 from typing import Final
 
 _UUID: Final = re.compile(rb"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z")
+_VARIANT: Final = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 def choose_trace_id(sent: bytes | None) -> str:
@@ -21,8 +22,6 @@ def choose_trace_id(sent: bytes | None) -> str:
 
 def _uuid7() -> str:
     """Milliseconds, then randomness (RFC 9562 section 5.7)."""
-    now_ms = time.time_ns() // 1_000_000
-    value = now_ms << 80 | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) | 0x7 << 76
-    digits = f"{value & ~(0x3 << 62) | 0x2 << 62:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    time_ms = f"{time.time_ns() // 1_000_000:012x}"
+    random = os.urandom(10).hex()
+    return f"{time_ms[:8]}-{time_ms[8:]}-7{random[:3]}-{_VARIANT[random[3]]}{random[4:7]}-{random[7:19]}"

@@ -45,8 +45,8 @@ class Response(msgspec.Struct, frozen=True):
 
 def encode(message: Request | Response) -> bytes:
     """One frame; `ProtocolError` for what the receiver refuses, which would end the connection of all requests."""
-    names = _in_order(tuple(message.headers))
-    headers = {name: message.headers[name] for name in names}
+    headers = message.headers
+    headers = {name: headers[name] for name in _in_order(tuple(headers))} if headers else {}
     if isinstance(message, Request):
         fields = [_REQUEST, message.id, message.method, headers, message.body]
     else:

@@ -4,10 +4,10 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from host_proxy import cors
 from host_proxy.config import Rates

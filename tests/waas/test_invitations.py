@@ -5,7 +5,6 @@ import contextlib
 import itertools
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from joserfc.jwk import KeySet
+from msgspec.structs import replace
 
 from enclave.errors import BootError, StoreError
 from enclave.invitations import events

@@ -1,10 +1,10 @@
 """What the original leaves open in its rows, logs and administration, and this service does not."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from evm.address import parse_address
 from protocol.frames import Request
