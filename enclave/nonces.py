@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from enclave.begun import Begun
 from enclave.errors import Refusal
 from enclave.records import Change, Conflict, Records
 from protocol import errors
@@ -68,17 +69,16 @@ class Nonces:
         """`consume`, and what `make` makes meanwhile: it goes nowhere unless the nonce is durable (ADR 26).
 
         Nothing is made for a nonce that is refused. While many others wait for the store there is no time to gain, and
-        it is made after the write.
+        it is made after the write: so the store has work while the enclave has.
         """
         entry = self._entry(scope, auth_key)
         async with entry.lock:
-            write = await self._begin(entry, nonce, now_ms)
+            saved = self._save(entry, await self._begin(entry, nonce, now_ms), now_ms)
             if self._saving >= _BUSY:
-                await self._save(entry, write, now_ms)
+                await saved
                 return await make()
-            saving = asyncio.create_task(self._save(entry, write, now_ms))
+            saving = Begun(saved)
             try:
-                await asyncio.sleep(0)  # until the write has left for the store
                 return await make()
             finally:
                 await saving
