@@ -13,6 +13,7 @@ from enclave.config import parse_config
 from enclave.errors import BootError, NsmError
 from enclave.hardening import harden_process
 from enclave.nsm.device import NsmDevice
+from enclave.polling import polling_loop
 from enclave.serve import serve
 from enclave.system import KernelEntropy, SystemClock, parent_cid
 from enclave.workers import Worker, fork_workers
@@ -34,7 +35,8 @@ def main() -> int:
         parent, entropy = vsock.Parent(parent_cid()), KernelEntropy()
         worker = fork_workers(config.workers, config.limits.seen_records, entropy.random)
         hardware = Hardware(NsmDevice(), parent.dial, SystemClock(), entropy)
-        asyncio.run(serve(config, hardware, partial(_listen, worker), parent.is_peer, worker))
+        with asyncio.Runner(loop_factory=polling_loop) as runner:
+            runner.run(serve(config, hardware, partial(_listen, worker), parent.is_peer, worker))
     except (BootError, NsmError) as error:
         log.event("halted", code=error.code, detail=str(error))
         return 1

@@ -129,7 +129,8 @@ class Records:
         """
         writes = [Write(change.key, change.expected, change.version, self._seal(change)) for change in changes]
         steps = [Step(change.key.id, change.expected, change.version) for change in changes]
-        await claim(self._seen, steps)
+        if not self._seen.claim(steps):
+            await claim(self._seen, steps)
         try:
             for step in steps:
                 if self._seen.floor(step.record_id) > step.expected:

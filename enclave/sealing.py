@@ -19,6 +19,7 @@ from protocol import cbor
 KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
 _TAG_BYTES: Final = 16
+_SHA256: Final = SHA256()
 
 
 class SealError(Exception):
@@ -31,13 +32,13 @@ class SealError(Exception):
 def derive(key: Secret, purpose: str, *parts: Any) -> Secret:
     """HKDF-Expand(key, deterministic CBOR of [purpose, *parts]): another purpose or part gives an unrelated key."""
     derived = Secret(KEY_BYTES)
-    HKDFExpand(SHA256(), KEY_BYTES, cbor.dumps([purpose, *parts])).derive_into(key.view, derived.view)
+    HKDFExpand(_SHA256, KEY_BYTES, cbor.dumps([purpose, *parts])).derive_into(key.view, derived.view)
     return derived
 
 
 def keyed_hash(key: Secret, *parts: Any) -> bytes:
     """HMAC-SHA256 over the deterministic CBOR of `parts`: 32 bytes that say nothing without the key (LP-04)."""
-    mac = HMAC(key.view, SHA256())
+    mac = HMAC(key.view, _SHA256)
     mac.update(cbor.dumps(list(parts)))
     return mac.finalize()
 

@@ -46,7 +46,7 @@ class Wallets:
         `first` makes durable what must be known before the signature exists; it runs once the nonce is durable. `by`
         signs in the place of the account's own key, under the same conditions: a key that signs for many accounts.
         """
-        scope = await self._tenants.scope(session.scope)
+        scope = self._tenants.measured(session.scope) or await self._tenants.scope(session.scope)
         if scope is None or right not in scope.rights:
             raise Refusal(errors.RIGHT_NOT_GRANTED)
         account = await self._account(login)

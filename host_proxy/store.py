@@ -102,8 +102,11 @@ class SqliteStore:
 
     def _write_all(self, calls: list[tuple[Write, ...]]) -> list[Exception | None]:
         with _faults("store-write"):
-            with _transaction(self._writer, "IMMEDIATE"):
-                answers = [self._write(writes) for writes in calls]
+            if _is_one_statement(calls):  # which is a transaction by itself
+                answers = [self._write(calls[0])]
+            else:
+                with _transaction(self._writer, "IMMEDIATE"):
+                    answers = [self._write(writes) for writes in calls]
             self._observe_commit(len(calls))
             return answers
 
@@ -139,6 +142,10 @@ class SqliteStore:
                 (write.new_version, write.value, *key, write.expected_version),
             )
         return cursor.rowcount == 1
+
+
+def _is_one_statement(calls: list[tuple[Write, ...]]) -> bool:
+    return len(calls) == 1 and len(calls[0]) == 1 and calls[0][0].key.table != SPENT_TABLE
 
 
 def _connected(path: Path) -> sqlite3.Connection:

@@ -43,6 +43,7 @@ def _boot(image: Path, sockets: Path) -> int:
     from enclave.config import parse_config
     from enclave.errors import BootError, NsmError
     from enclave.hardening import harden_process
+    from enclave.polling import polling_loop
     from enclave.serve import serve
     from enclave.system import KernelEntropy, SystemClock
     from enclave.workers import fork_workers
@@ -65,7 +66,8 @@ def _boot(image: Path, sockets: Path) -> int:
         worker = fork_workers(config.workers, config.limits.seen_records, entropy.random)
         nsm = NsmSocket(sockets / NSM)
         hardware = Hardware(nsm, vsock.dial(sockets / VSOCK), SystemClock(_SYSFS), entropy)
-        asyncio.run(serve(config, hardware, listen, vsock.peer_is_parent, worker))
+        with asyncio.Runner(loop_factory=polling_loop) as runner:
+            runner.run(serve(config, hardware, listen, vsock.peer_is_parent, worker))
     except (BootError, NsmError) as error:
         log.event("halted", code=error.code, detail=str(error))
         return 1

@@ -49,9 +49,13 @@ class Tenants:
         found = scope is not None and scope.embedded is not None and name in scope.embedded.key_hashes()
         return scope if found else None
 
+    def measured(self, name: str) -> Scope | None:
+        """The scope of this name in the image, or None."""
+        return self._config.scope(name)
+
     async def scope(self, name: str) -> Scope | None:
         """The scope of this name, measured or of a tenant, or None."""
-        measured = self._config.scope(name)
+        measured = self.measured(name)
         if measured is not None or self._tenancy is None:
             return measured
         tenant = await self._load(name)
