@@ -21,7 +21,6 @@ from threading import local
 from typing import Any, Final
 
 import uvloop
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from benchmarks import devices, load, machine, starting
 from benchmarks.devices import P256, SIGN, KeyType
@@ -34,6 +33,7 @@ from enclave.shards import Shards
 from host_proxy import enclave_link, framing, http
 from host_proxy.enclave_link import WorkerPool
 from host_proxy.gathered import GatheredWrites
+from host_proxy.http_cycle import Cycle
 from host_proxy.http_edge import EdgeProtocol
 from host_proxy.rate_limit import TokenBuckets
 from host_proxy.store import SqliteStore
@@ -78,7 +78,7 @@ HOST: Final[Sequence[Stage]] = (
     ("read the enclave's write", services, "decode_writes"),
     ("store: transaction and flush (own thread)", SqliteStore, "_write_all"),
     ("answer: headers", http, "_reply_of"),
-    ("answer: HTTP", RequestResponseCycle, "send"),
+    ("answer: HTTP", Cycle, "send"),
     ("metrics", http.Ingress, "_account"),
     ("match answers to requests", enclave_link._Session, "message_received"),  # noqa: SLF001
 )
@@ -142,7 +142,7 @@ async def enclave_stages(chunks: int = 60, per_chunk: int = 50) -> list[tuple[st
         await world.boot()
         client = Client(world)
         wallet = (await world.log_in(client))["signer"]
-        signed = [frames.encode(_request(client, wallet, nonce)) for nonce in range(1, chunks * per_chunk + 1)]
+        signed = [frames.encode(sign_request(client, wallet, nonce)) for nonce in range(1, chunks * per_chunk + 1)]
         found = []
         for start in range(0, len(signed), per_chunk):
             stopwatch.seconds = dict.fromkeys(stopwatch.seconds, 0.0)
@@ -179,7 +179,8 @@ async def host_stages(connections: int = 64, seconds: float = 4.0) -> list[tuple
                 return _table(stopwatch.seconds, machine.cpu_s(os.getpid()) - before, outcome.answers)
 
 
-def _request(client: Client, wallet: dict[str, str], nonce: int) -> Request:
+def sign_request(client: Client, wallet: dict[str, str], nonce: int) -> Request:
+    """A `Sign` of `client`'s device, as the host passes it on."""
     digest = "0x" + nonce.to_bytes(32, "big").hex()
     body = client.envelope({"scope": SCOPE, "signer": wallet, "nonce": hex(nonce), "digest": digest})
     headers = {"content-type": "application/json", "origin": settings.ORIGIN}
