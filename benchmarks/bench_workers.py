@@ -21,6 +21,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
+import uvloop
+
 from benchmarks import crypto, devices, load, machine, starting
 from benchmarks.devices import P256, SIGN, Device, KeyType
 from benchmarks.load import Load
@@ -124,4 +126,4 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main())
+    uvloop.run(_main())  # as the host does
