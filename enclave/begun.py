@@ -10,7 +10,10 @@ T = TypeVar("T")
 
 
 class Begun(Generic[T]):
-    """`work`, begun. Await it exactly once, in the same task; a cancellation of that task while it waits reaches it."""
+    """`work`, begun. Await it exactly once, in the same task; a cancellation of that task while it waits reaches it.
+
+    Its first wait must not lie within `asyncio.timeout`, whose end would reach whatever that task waits for then.
+    """
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
         self._work = work

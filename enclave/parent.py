@@ -32,7 +32,7 @@ class ParentServices:
     def __init__(self, dial: Dial) -> None:
         self._dial = dial
         self._link: FrameLink | None = None
-        self._connecting = asyncio.Lock()
+        self._connecting: asyncio.Task[FrameLink] | None = None
 
     async def get(self, keys: Sequence[RecordKey]) -> list[StoredRecord | None]:
         """Port `Store.get`."""
@@ -114,21 +114,30 @@ class ParentServices:
 
     async def _call(self, method: str, body: bytes, deadline_s: float = limits.STORE_DEADLINE_S) -> Response:
         try:
-            if self._link is not None and not self._link.closed:
-                return await self._link.call(method, body, deadline_s=deadline_s)
-            async with asyncio.timeout(deadline_s):
+            link = self._link
+            if link is None or link.closed:
                 link = await self._connected()
-                return await link.call(method, body)
+            return await link.call(method, body, deadline_s=deadline_s)
         except (TimeoutError, OSError, ProtocolError, EgressError):
             raise StoreError("store-unreachable") from None
 
     async def _connected(self) -> FrameLink:
-        async with self._connecting:
-            if self._link is None or self._link.closed:
-                connection = await self._dial(SERVICES_PORT)
-                loop = asyncio.get_running_loop()
-                _, self._link = await loop.create_connection(FrameLink, sock=connection)
+        """The link that one task makes for all who need it, whoever of them gives up meanwhile."""
+        if self._connecting is None:
+            self._connecting = asyncio.create_task(self._connect())
+            self._connecting.add_done_callback(self._end_connecting)
+        return await asyncio.shield(self._connecting)
+
+    async def _connect(self) -> FrameLink:
+        async with asyncio.timeout(limits.STORE_DEADLINE_S):
+            connection = await self._dial(SERVICES_PORT)
+            _, self._link = await asyncio.get_running_loop().create_connection(FrameLink, sock=connection)
             return self._link
+
+    def _end_connecting(self, task: "asyncio.Task[FrameLink]") -> None:
+        self._connecting = None
+        if not task.cancelled():
+            task.exception()  # those that waited for it know; nobody else has to
 
 
 def _status(body: bytes) -> RelayStatus:

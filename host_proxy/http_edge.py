@@ -100,9 +100,7 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """As uvicorn's, with what it lacks, and without what we do not use: upgrades and its cap on connections."""
-        size = len(self.url) + _HEADER_OVERHEAD_BYTES * len(self.headers)
-        for name, value in self.headers:
-            size += len(name) + len(value)
+        size = len(self.url) + sum([len(name) + len(value) + _HEADER_OVERHEAD_BYTES for name, value in self.headers])
         if size > limits.MAX_HTTP_HEAD_BYTES or len(self.headers) > limits.MAX_HTTP_HEADERS:
             self._give_up(errors.REQUEST_TOO_LARGE)
         if not self._is_wellformed():

@@ -24,7 +24,7 @@ MAY_IMPORT = {
 KNOW_FORMATS, ALSO = ("host_proxy/cli/", "host_proxy/relay/"), {"evm"}
 # Third-party packages of the trusted side. A new name here is a decision: it ends up in the image.
 TRUSTED = {
-    "protocol": {"cbor2", "rfc8785"},
+    "protocol": {"cbor2", "msgspec", "rfc8785"},
     "attestation": {"cbor2", "cryptography", "httpx", "pycose"},  # httpx: `client.py` alone, which nothing imports
     "evm": {"coincurve", "eth_abi", "eth_account", "eth_hash", "eth_keys", "eth_utils", "hexbytes", "rlp", "sha3"},
     "enclave": {

@@ -7,9 +7,10 @@ import sys
 import time
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
+import rfc8785
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -148,6 +149,22 @@ def test_members_are_sorted_by_utf16_units() -> None:
         "\U0001f600",
         "\ufb33",
     ]
+
+
+SIMPLE: Final = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-MAX_SAFE_INTEGER, MAX_SAFE_INTEGER)
+    | st.text(st.characters(max_codepoint=0x7F)),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(st.characters(max_codepoint=0x7F)), inner),
+    max_leaves=20,
+)
+
+
+@given(SIMPLE)
+@example({chr(code): chr(code) for code in range(0x80)})
+def test_the_quick_way_writes_what_the_standard_asks_for(value: Any) -> None:
+    assert canonicalize(value) == rfc8785.dumps(value)
 
 
 @given(json_values)
