@@ -1,7 +1,7 @@
 """One request and its answer: uvicorn's cycle, which here writes head and body at once.
 
 Trust side: host. uvicorn checks each header that an application sends for what HTTP cannot carry. Ours sends its own
-constants, and of the enclave's only what `http` has checked, so here they are joined: a seventh of the host's time.
+constants, and of the enclave's only what `http` has checked, so here they are joined: a tenth of the host's time.
 """
 
 from typing import Any, cast
