@@ -73,6 +73,29 @@ async def test_cancellation_of_the_awaiter_reaches_the_work_which_may_end_in_pea
     assert heard == ["cancelled"]
 
 
+async def test_cancellation_reaches_work_that_only_gives_way_for_a_turn() -> None:
+    heard = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            heard.append("cancelled")
+            raise
+        heard.append("went on")
+
+    async def awaiter() -> None:
+        begun = Begun(work())
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await begun
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(awaiter())
+    assert heard == ["cancelled"]
+
+
 async def test_failure_of_what_it_waits_for_reaches_the_work() -> None:
     gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

@@ -51,6 +51,20 @@ async def test_tables_do_not_share_ids(store: SqliteStore) -> None:
     ]
 
 
+async def test_whatever_takes_several_statements_is_one_transaction(store: SqliteStore) -> None:
+    said: list[str] = []
+    store._writer.set_trace_callback(lambda statement: said.append(statement.split()[0]))
+    await store.put([write(1, 0)])
+    assert said == ["INSERT"], "one statement is a transaction by itself"
+    for writes in ([write(2, 0), write(3, 0)], [write(4, 0, 2 * SPENT_FOR_MS, table=SPENT_TABLE)]):
+        said.clear()
+        await store.put(writes)
+        assert (said[0], said[-1]) == ("BEGIN", "COMMIT")
+    said.clear()
+    await asyncio.gather(store.put([write(5, 0)]), store.put([write(6, 0)]))
+    assert said == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
+
+
 async def test_ids_of_a_table_are_listed_page_by_page(store: SqliteStore) -> None:
     numbers = list(range(1, 8))
     random.Random(0).shuffle(numbers)
