@@ -14,7 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -105,13 +105,9 @@ class Bench:
             for key_type, found in self.crypto.items():
                 say(f"round {number} of {self._plan.rounds}: cryptography alone, {_NAMES[key_type]}")
                 found.append(await self._elsewhere(crypto.measure, key_type, self._plan.crypto_s))
-            before_us = await self._yardstick()
             for case in CASES:
                 say(f"round {number} of {self._plan.rounds}: {_method(case)}, {case.connections} connections")
-                row = await self._load(case)
-                after_us = await self._yardstick()
-                self.rows[case].append(replace(row, crypto_us=(before_us + after_us) / 2))
-                before_us = after_us
+                self.rows[case].append(await self._load(case))
 
     async def _yardstick(self) -> float:
         return await self._elsewhere(crypto.yardstick, P256, self._plan.crypto_s)
@@ -119,15 +115,17 @@ class Bench:
     async def _load(self, case: Case) -> Row:
         chosen = tuple(self._devices[case.key_type][: case.connections])
         supply_per_s = 1.2 * max(found.per_s for found in self.crypto[case.key_type])
+        before_us = await self._yardstick()
         before = self._cpu_s()
         request = Load(self._started.appliance.host.port, case.path, chosen, self._plan.load_s, supply_per_s)
         outcome: Outcome = await self._elsewhere(load.run, request)
         host_us, enclave_us = (
             (after - start) / outcome.answers * 1e6 for start, after in zip(before, self._cpu_s(), strict=True)
         )
+        crypto_us = (before_us + await self._yardstick()) / 2
         name = _NAMES[case.key_type]
         measured = outcome.per_s, outcome.p50_us, outcome.p99_us
-        return Row(_method(case), name, case.connections, *measured, host_us, enclave_us, outcome.cpu_us, crypto_us=0.0)
+        return Row(_method(case), name, case.connections, *measured, host_us, enclave_us, outcome.cpu_us, crypto_us)
 
     def _cpu_s(self) -> tuple[float, float]:
         return machine.cpu_s(os.getpid()), machine.cpu_s(self._started.enclave_pid)

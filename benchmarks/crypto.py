@@ -49,7 +49,7 @@ def yardstick(key_type: KeyType, seconds: float) -> float:
     """The microseconds for one signature at this moment. Figures are held against it before and after they are taken,
     because a machine that others share changes its speed from one second to the next.
     """
-    return asyncio.run(_measure(key_type, seconds, stages=False)).total_us
+    return asyncio.run(_yardstick(key_type, seconds))
 
 
 def measure(key_type: KeyType, seconds: float) -> CryptoOnly:
@@ -57,32 +57,44 @@ def measure(key_type: KeyType, seconds: float) -> CryptoOnly:
     return asyncio.run(_measure(key_type, seconds))
 
 
-async def _measure(key_type: KeyType, seconds: float, *, stages: bool = True) -> CryptoOnly:
-    random = os.urandom
-    shards = Shards(await _generations(), "benchmark", random)
-    with curve.random_scalar(random) as scalar:
-        shard_set = await shards.split(scalar, _OWNER, 1)
-    key, signature, canonical = _request(key_type)
-    digests = (number.to_bytes(32, "big") for number in count(1))
+class _Signing:
+    """One signature's cryptography, again and again."""
 
-    def verify() -> None:
-        verify_request_signature(key, signature, canonical)
+    def __init__(self, key_type: KeyType, shards: Shards, shard_set: ShardSet) -> None:
+        self.shards = shards
+        self.shard_set = shard_set
+        self._key, self._signature, self._canonical = _request(key_type)
+        self._digests = (number.to_bytes(32, "big") for number in count(1))
 
-    def sign(secret: Secret) -> None:
-        curve.sign(secret, next(digests), shard_set.public_key)
+    def verify(self) -> None:
+        verify_request_signature(self._key, self._signature, self._canonical)
 
-    async def whole() -> None:
-        verify()
-        with await shards.open(shard_set, _OWNER) as secret:
-            sign(secret)
+    def sign(self, secret: Secret) -> None:
+        curve.sign(secret, next(self._digests), self.shard_set.public_key)
 
-    total_us = await _mean_us(whole, seconds)
-    if not stages:
-        return CryptoOnly(total_us, 0.0, 0.0, 0.0, 0.0)
-    verify_us = await _mean_us(_as_async(verify), seconds / 8)
-    with await shards.open(shard_set, _OWNER) as secret:
-        sign_us = await _mean_us(_as_async(partial(sign, secret)), seconds / 8)
-    opened_us = await _mean_us(partial(_open, shards, shard_set), seconds / 8)
+    async def whole(self) -> None:
+        self.verify()
+        with await self.shards.open(self.shard_set, _OWNER) as secret:
+            self.sign(secret)
+
+
+async def _prepared(key_type: KeyType) -> _Signing:
+    shards = Shards(await _generations(), "benchmark", os.urandom)
+    with curve.random_scalar(os.urandom) as scalar:
+        return _Signing(key_type, shards, await shards.split(scalar, _OWNER, 1))
+
+
+async def _yardstick(key_type: KeyType, seconds: float) -> float:
+    return await _mean_us((await _prepared(key_type)).whole, seconds)
+
+
+async def _measure(key_type: KeyType, seconds: float) -> CryptoOnly:
+    signing = await _prepared(key_type)
+    total_us = await _mean_us(signing.whole, seconds)
+    verify_us = await _mean_us(_as_async(signing.verify), seconds / 8)
+    with await signing.shards.open(signing.shard_set, _OWNER) as secret:
+        sign_us = await _mean_us(_as_async(partial(signing.sign, secret)), seconds / 8)
+    opened_us = await _mean_us(partial(_open, signing.shards, signing.shard_set), seconds / 8)
     combine_us = await _combine_us(seconds / 8)
     return CryptoOnly(total_us, verify_us, opened_us - combine_us, combine_us, sign_us)
 

@@ -27,7 +27,10 @@ Dial = Callable[[int], Awaitable[socket]]
 
 
 class ParentServices:
-    """Ports `Store`, `Relay` and `Guards`, and `credentials` for the KMS client. Connects at first use, and anew."""
+    """Ports `Store`, `Relay` and `Guards`, and `credentials` for the KMS client. Connects at first use, and anew.
+
+    A connection has a deadline of its own, before that of the call; together they end before the request does.
+    """
 
     def __init__(self, dial: Dial) -> None:
         self._dial = dial

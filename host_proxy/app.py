@@ -4,8 +4,10 @@ Trust side: host. Production and simulator compose the same parts; they differ i
 enclave, who resolves names, who has credentials, where records lie.
 """
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from host_proxy.client_address import ClientAddresses
 from host_proxy.config import HostConfig, parse_listen, validate_config
@@ -30,6 +32,9 @@ from host_proxy.services import Services
 from host_proxy.store import SqliteStore, Store
 from host_proxy.supervisor import Launcher, Supervisor, Unmanaged
 from protocol.addresses import VsockAddress
+
+_SWITCH_S: Final = 0.0005
+"""A store's thread that comes back from the disk wants the interpreter for a moment; Python lets it wait up to 5 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,7 @@ class Host:
     async def start(self) -> None:
         """Starts everything; after an error (`HostError`) everything that had started is stopped again."""
         guest = self._config.enclave.guest()
+        sys.setswitchinterval(_SWITCH_S)
         try:
             self._services.start(guest)  # before the enclave: it asks for its records while it boots
             self._egress.start(guest)

@@ -6,16 +6,12 @@ Trust side: host. What asyncio offers hands one job to one thread; a database wa
 import asyncio
 import contextlib
 import queue
-import sys
 import threading
 from collections.abc import Callable
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from host_proxy.errors import StoreFault
 from protocol import limits
-
-_SWITCH_S: Final = 0.0005
-"""A thread that comes back from the disk wants the interpreter for a moment; by default it waits up to 5 ms for it."""
 
 Job = TypeVar("Job")
 Answer = TypeVar("Answer")
@@ -25,7 +21,6 @@ class Lane(Generic[Job, Answer]):
     """A thread that takes all waiting jobs at once. `work` gives an answer or exception for each, or raises for all."""
 
     def __init__(self, name: str, work: Callable[[list[Job]], list[Answer | Exception]]) -> None:
-        sys.setswitchinterval(_SWITCH_S)  # of the process, which has an event loop and lanes and nothing else
         self._work = work
         self._queue: queue.SimpleQueue[tuple[Job, asyncio.Future[Answer]] | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()

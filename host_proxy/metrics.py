@@ -54,8 +54,8 @@ class AnswerTally(Collector):
         for labels, number in self._answers.items():
             answers.add_metric(labels, number)
         times = HistogramMetricFamily(f"{PREFIX}_http_seconds", "Time to answer", labels=["service"])
+        upto = [*map(floatToGoString, _SECONDS), "+Inf"]
         for service, numbers in self._buckets.items():
-            upto = [*map(floatToGoString, _SECONDS), "+Inf"]
             times.add_metric([service], list(zip(upto, accumulate(numbers), strict=True)), self._seconds[service])
         yield answers
         yield times

@@ -1,25 +1,14 @@
 """Whatever ends in the middle of a signature, and wherever, no more is signed than the budget allows."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from itertools import count
-from pathlib import Path
-
-import pytest
 
 from tests.appliance import MemoryStore
 from tests.guard_wire.guard_world import GuardWorld, RefusedByGuard, pay
 
 EACH, MOST = 300 * 10**6, 3  # of the thousand dollars that the rules allow for a day
 DAY_S = 86_400
-
-
-@pytest.fixture
-async def guard(pki_folder: Path) -> AsyncIterator[GuardWorld]:
-    made = GuardWorld(pki_folder)
-    await made.boot()
-    yield made
-    await made.stop()
 
 
 async def begun(guard: GuardWorld, turns: int) -> asyncio.Task[str]:

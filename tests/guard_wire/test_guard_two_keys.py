@@ -40,14 +40,6 @@ THEFT = calls(call(USD, data=transfer(THIEF, 5)))
 
 
 @pytest.fixture
-async def guard(pki_folder: Path) -> AsyncIterator[GuardWorld]:
-    made = GuardWorld(pki_folder)
-    await made.boot()
-    yield made
-    await made.stop()
-
-
-@pytest.fixture
 async def user(pki_folder: Path, guard: GuardWorld) -> AsyncIterator[SmartUser]:
     """A user of an instrument whose wallets are under this guard."""
     address = checksum(await guard.address())

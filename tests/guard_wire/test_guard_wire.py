@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +39,6 @@ from tests.guard_wire.guard_world import (
 )
 
 PERSONAL = b"\x19Ethereum Signed Message:\n"
-
-
-@pytest.fixture
-async def guard(pki_folder: Path) -> AsyncIterator[GuardWorld]:
-    made = GuardWorld(pki_folder)
-    await made.boot()
-    yield made
-    await made.stop()
 
 
 async def refused(asking: Any) -> RefusedByGuard:

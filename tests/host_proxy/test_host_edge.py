@@ -107,6 +107,18 @@ def assert_refused(answer: bytes, error: errors.ErrorCode) -> None:
     assert json.loads(body) == errors.error_body(error)
 
 
+async def test_head_gets_the_head_alone_and_the_connection_goes_on(start_edge: StartEdge) -> None:
+    edge = await start_edge()
+    answer = await edge.exchange(
+        b"HEAD /a HTTP/1.1\r\nHost: h\r\n\r\n", b"GET /bc HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+    )
+    first, second = answer.split(b"HTTP/1.1 200 OK\r\n")[1:]
+    assert b"content-length: 5\r\n" in first
+    assert first.endswith(b"\r\n\r\n"), "no body"
+    assert b"connection: close" not in first
+    assert second.endswith(b"connection: close\r\n\r\nok /bc")
+
+
 # --- smuggling ---
 
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"
