@@ -75,7 +75,7 @@ HOST: Final[Sequence[Stage]] = (
     ("write frames", framing, "encode"),
     ("read frames", FrameConnection, "receive"),
     ("hand bytes to the system", GatheredWrites, "_flush"),
-    ("read the enclave's write", services, "decode_writes"),
+    ("read the enclave's write", services, "decode_puts"),
     ("store: transaction and flush (own thread)", SqliteStore, "_write_all"),
     ("answer: headers", http, "_reply_of"),
     ("answer: HTTP", Cycle, "send"),

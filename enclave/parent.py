@@ -6,11 +6,13 @@ accepts.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from socket import socket
 
-from enclave.errors import EgressError, GuardError, RelayError, StoreConflict, StoreError
+from enclave.errors import EgressError, GuardError, RelayError, StoreError
 from enclave.frame_link import FrameLink
+from enclave.put_batches import PutBatches
 from protocol import guarding, limits, relaying, services
 from protocol.addresses import SERVICES_PORT
 from protocol.errors import ProtocolError
@@ -36,6 +38,7 @@ class ParentServices:
         self._dial = dial
         self._link: FrameLink | None = None
         self._connecting: asyncio.Task[FrameLink] | None = None
+        self._puts = PutBatches(partial(self._call, services.STORE_PUT))
 
     async def get(self, keys: Sequence[RecordKey]) -> list[StoredRecord | None]:
         """Port `Store.get`."""
@@ -49,11 +52,7 @@ class ParentServices:
 
     async def put(self, writes: Sequence[Write]) -> None:
         """Port `Store.put`."""
-        response = await self._call(services.STORE_PUT, services.encode_writes(list(writes)))
-        if response.status == services.CONFLICT_STATUS:
-            raise StoreConflict
-        if response.status != 200:
-            raise StoreError("store-refused")
+        await self._puts.put(writes)
 
     async def ids(self, page: Page) -> list[bytes]:
         """Port `Store.ids`."""

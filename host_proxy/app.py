@@ -21,6 +21,7 @@ from host_proxy.http import Ingress
 from host_proxy.http_door import Door
 from host_proxy.http_server import HttpServer
 from host_proxy.logging import Log
+from host_proxy.looking import Looks
 from host_proxy.metrics import Metrics
 from host_proxy.metrics_app import MetricsApp
 from host_proxy.nitro_cli import NitroCli
@@ -132,9 +133,10 @@ class Host:
 def compose(config: HostConfig, ports: HostPorts, *, log: Log, metrics: Metrics) -> Host:
     """A host of these parts, not yet started; `ConfigError`. To be called on a running event loop."""
     validate_config(config)
+    looks = Looks()
     pool = WorkerPool(
         [
-            EnclaveLink(address, number, log=log, metrics=metrics)
+            EnclaveLink(address, number, looks=looks, log=log, metrics=metrics)
             for number, address in enumerate(config.enclave.worker_addresses())
         ]
     )
@@ -165,6 +167,7 @@ def compose(config: HostConfig, ports: HostPorts, *, log: Log, metrics: Metrics)
             credentials=ports.credentials,
             relays=ports.relays,
             guards=ports.guards,
+            looks=looks,
             log=log,
             metrics=metrics,
         ),

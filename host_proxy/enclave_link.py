@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -16,6 +17,7 @@ from host_proxy.backoff import Backoff
 from host_proxy.errors import Refused, TransportError
 from host_proxy.framing import FrameProtocol
 from host_proxy.logging import Log
+from host_proxy.looking import Looks
 from host_proxy.metrics import Metrics
 from host_proxy.routing import worker_key
 from host_proxy.transport import open_connection
@@ -46,8 +48,9 @@ class _Waiting:
 class _Session(FrameProtocol):
     """One connection: requests out, answers matched by id."""
 
-    def __init__(self) -> None:
+    def __init__(self, looks: Looks) -> None:
         super().__init__()
+        self._looks = looks
         self._ids = count(1)
         self._waiting: dict[int, _Waiting] = {}
         self._sweeper: asyncio.TimerHandle | None = None
@@ -74,9 +77,11 @@ class _Session(FrameProtocol):
         waiting = self._waiting[id_] = _Waiting(self._loop.create_future(), now, now + deadline_s)
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
+        self._looks.asked()
         try:
             return await waiting.answer
         finally:
+            self._looks.answered()
             self._waiting.pop(id_, None)
 
     def message_received(self, message: Request | Response) -> None:
@@ -111,8 +116,9 @@ class _Session(FrameProtocol):
 class EnclaveLink:
     """A connection to one worker that is kept up: lost, it is made again with growing pauses."""
 
-    def __init__(self, address: Address, worker: int, *, log: Log, metrics: Metrics) -> None:
+    def __init__(self, address: Address, worker: int, *, looks: Looks, log: Log, metrics: Metrics) -> None:
         self._address = address
+        self._looks = looks
         self._worker = worker
         self._log = log
         self._metrics = metrics
@@ -156,7 +162,7 @@ class EnclaveLink:
     async def _connect_once(self, backoff: Backoff) -> str:
         """Connects and stays until the end of the connection; the code of that end."""
         try:
-            session = await open_connection(self._address, _Session)
+            session = await open_connection(self._address, partial(_Session, self._looks))
         except TransportError as error:
             return error.code
         self._session = session

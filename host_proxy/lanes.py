@@ -31,12 +31,11 @@ class Lane(Generic[Job, Answer]):
 
     def submit(self, job: Job) -> asyncio.Future[Answer]:
         """The job's answer; `StoreFault("store-busy")` when too many wait already."""
-        if self._closed:
-            raise StoreFault("store-closed")
-        if self._waiting >= limits.MAX_STORE_WAITING:
-            raise StoreFault("store-busy")
-        self._waiting += 1
         answer: asyncio.Future[Answer] = self._loop.create_future()
+        if self._closed or self._waiting >= limits.MAX_STORE_WAITING:
+            answer.set_exception(StoreFault("store-closed" if self._closed else "store-busy"))
+            return answer
+        self._waiting += 1
         self._queue.put((job, answer))
         return answer
 

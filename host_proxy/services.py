@@ -7,6 +7,7 @@ bounded. Failures are answered as a status without a body; what happened is in t
 
 import asyncio
 from http import HTTPStatus
+from typing import Any
 
 from host_proxy.credentials import CredentialsProvider
 from host_proxy.errors import CredentialsFault, GuardFault, RelayFault, StoreConflict, StoreFault
@@ -14,6 +15,7 @@ from host_proxy.framing import FrameProtocol
 from host_proxy.guard_links import UNKNOWN as UNKNOWN_GUARD
 from host_proxy.guard_links import GuardLinks
 from host_proxy.logging import Log
+from host_proxy.looking import Looks
 from host_proxy.metrics import Metrics
 from host_proxy.relay.wallet_relay import UNKNOWN, WALLET_BUSY, WOULD_REVERT, WalletRelays
 from host_proxy.store import Store
@@ -38,6 +40,7 @@ class Services:
         *,
         store: Store,
         credentials: CredentialsProvider,
+        looks: Looks,
         log: Log,
         metrics: Metrics,
         relays: WalletRelays | None = None,
@@ -47,6 +50,7 @@ class Services:
         self._relays = relays or WalletRelays({})
         self._guards = guards or GuardLinks({})
         self._credentials = credentials
+        self._looks = looks
         self._log = log
         self._metrics = metrics
         self._listener: Listener | None = None
@@ -60,8 +64,8 @@ class Services:
         """Stops listening and ends all connections; calls under way are abandoned unanswered."""
         if self._listener is not None:
             self._listener.close()
-        tasks = [task for connection in list(self.connections) for task in connection.close()]
-        await asyncio.gather(*tasks, return_exceptions=True)
+        calls = [call for connection in list(self.connections) for call in connection.close()]
+        await asyncio.gather(*calls, return_exceptions=True)
 
     def closed(self, connection: "ServiceConnection", code: str) -> None:
         """A connection ended; anything but its plain end is worth a line."""
@@ -75,11 +79,7 @@ class Services:
             return await self._dispatch(request)
         except ProtocolError:
             return HTTPStatus.BAD_REQUEST, b""
-        except StoreConflict:
-            self._metrics.store_put("conflict")
-            return services.CONFLICT_STATUS, b""
         except StoreFault as fault:
-            self._metrics.store_put("fault")
             self._log.event("store.fault", code=fault.code)
             return HTTPStatus.SERVICE_UNAVAILABLE, b""
         except CredentialsFault as fault:
@@ -101,10 +101,6 @@ class Services:
             case services.STORE_GET:
                 records = await self._store.get(services.decode_keys(request.body))
                 return HTTPStatus.OK, services.encode_records(records)
-            case services.STORE_PUT:
-                await self._store.put(services.decode_writes(request.body))
-                self._metrics.store_put("ok")
-                return HTTPStatus.OK, b""
             case services.STORE_LIST:
                 ids = await self._store.ids(services.decode_page(request.body))
                 return HTTPStatus.OK, services.encode_ids(ids)
@@ -125,6 +121,33 @@ class Services:
                 return HTTPStatus.OK, guarding.encode_guard_answer(status, answer)
         return HTTPStatus.NOT_FOUND, b""
 
+    def put(self, body: bytes) -> list[asyncio.Future[None]]:
+        """Hands the puts of one call to the store; `ProtocolError`. Each that has ended goes to `outcome`."""
+        puts = services.decode_puts(body)
+        self._looks.storing()
+        return [asyncio.ensure_future(self._store.put(writes)) for writes in puts]
+
+    def outcomes(self, ends: list[asyncio.Future[None]]) -> list[int]:
+        """How the puts of one call have ended, as the enclave is told."""
+        self._looks.stored()
+        return [services.UNKNOWN if end.cancelled() else self._outcome(end.exception()) for end in ends]
+
+    def _outcome(self, error: BaseException | None) -> int:
+        match error:
+            case None:
+                self._metrics.store_put("ok")
+                return services.DURABLE
+            case StoreConflict():
+                self._metrics.store_put("conflict")
+                return services.CONFLICT
+            case StoreFault(code=code):
+                self._metrics.store_put("fault")
+                self._log.event("store.fault", code=code)
+            case _:  # one generic outcome, and the service lives (DO-07)
+                self._metrics.faults.inc()
+                self._log.fault("services", error)
+        return services.UNKNOWN
+
 
 class ServiceConnection(FrameProtocol):
     """One connection of the enclave: many calls at once, answers in the order in which they are ready."""
@@ -132,7 +155,7 @@ class ServiceConnection(FrameProtocol):
     def __init__(self, owner: Services) -> None:
         super().__init__()
         self._owner = owner
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Future[Any]] = set()
         self._idle_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -147,12 +170,12 @@ class ServiceConnection(FrameProtocol):
         if isinstance(message, Response):
             self.fail("services-unexpected-response")
             return
-        if len(self._tasks) >= limits.MAX_IN_FLIGHT:
+        if len(self._under_way) >= limits.MAX_IN_FLIGHT:
             self.send(Response(message.id, HTTPStatus.SERVICE_UNAVAILABLE))
-            return
-        task = self._loop.create_task(self._answer(message))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        elif message.method == services.STORE_PUT:
+            self._put(message)
+        else:
+            self._keep(self._loop.create_task(self._answer(message)))
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -167,13 +190,36 @@ class ServiceConnection(FrameProtocol):
             self._idle_timer.cancel()
         self._owner.closed(self, code)
 
-    def close(self) -> list[asyncio.Task[None]]:
+    def close(self) -> list[asyncio.Future[Any]]:
         """Cuts the connection; the calls that were under way, cancelled."""
         self.fail("link-closed")
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        return tasks
+        calls = list(self._under_way)
+        for call in calls:
+            call.cancel()
+        return calls
+
+    def _keep(self, call: asyncio.Future[Any]) -> None:
+        self._under_way.add(call)
+        call.add_done_callback(self._under_way.discard)
+
+    def _put(self, request: Request) -> None:
+        """`store.put`, which signatures wait for: tasks and `gather` would take it more turns of the loop."""
+        try:
+            ends = self._owner.put(request.body)
+        except ProtocolError:
+            self.send(Response(request.id, HTTPStatus.BAD_REQUEST))
+            return
+        left = len(ends)
+
+        def ended(_: asyncio.Future[None]) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                self.send(Response(request.id, HTTPStatus.OK, {}, services.encode_outcomes(self._owner.outcomes(ends))))
+
+        for end in ends:
+            self._keep(end)
+            end.add_done_callback(ended)
 
     async def _answer(self, request: Request) -> None:
         status, body = await self._owner.answer(request)
@@ -186,7 +232,7 @@ class ServiceConnection(FrameProtocol):
         self._idle_timer = self._loop.call_later(limits.IDLE_DEADLINE_S, self._check_idle)
 
     def _check_idle(self) -> None:
-        if not self._tasks and self._loop.time() - self.received_at >= limits.IDLE_DEADLINE_S:
+        if not self._under_way and self._loop.time() - self.received_at >= limits.IDLE_DEADLINE_S:
             self.fail("link-closed")
         else:
             self._arm_idle_timer()

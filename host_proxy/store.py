@@ -9,7 +9,7 @@ conflict sinks nobody else. Others read. Measured alternatives: dependencies.md 
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -35,7 +35,7 @@ class Store(Protocol):
         """One answer for each key, in order, all of the same moment."""
         ...
 
-    async def put(self, writes: Sequence[Write]) -> None:
+    def put(self, writes: Sequence[Write]) -> Awaitable[None]:
         """All of `writes`, durable on return, or none of them: `StoreConflict`."""
         ...
 
@@ -68,8 +68,8 @@ class SqliteStore:
     async def get(self, keys: Sequence[RecordKey]) -> list[StoredRecord | None]:
         return await self._gets.submit(tuple(keys))
 
-    async def put(self, writes: Sequence[Write]) -> None:
-        await self._puts.submit(tuple(writes))
+    def put(self, writes: Sequence[Write]) -> Awaitable[None]:
+        return self._puts.submit(tuple(writes))
 
     async def ids(self, page: Page) -> list[bytes]:
         return await self._lists.submit(page)

@@ -4,17 +4,19 @@ Bodies are deterministic CBOR inside `frames`. The enclave trusts none of the an
 credentials only let a call reach AWS, where policy looks at the measurement.
 
     store.get      [[table, id], ...]                                   -> [[version, value] | null, ...]
-    store.put      [[table, id, expected_version, new_version, value], ...]  -> status 200, or 409 and nothing written
+    store.put      [[[table, id, expected_version, new_version, value], ...], ...]   -> [200 | 409 | 503, ...]
     store.list     [table, after, limit]                                -> [id, ...], ascending, each above `after`
     credentials    holder name (UTF-8, not CBOR)                        -> [key id, secret, session token | null]
 
-`store.put` is all or nothing; `expected_version` 0 means "does not exist". A value is at most `MAX_RECORD_BYTES`.
-`after` is an id, or empty for the first page; a page shorter than `limit` is the last.
+A `store.put` carries puts that know nothing of each other. Each is all or nothing, and has an outcome of its
+own: durable, conflict (and nothing written), or unknown. `expected_version` 0 means "does not exist". A value is at
+most `MAX_RECORD_BYTES`. `after` is an id, or empty for the first page; a page shorter than `limit` is the last.
 
 Records of `SPENT_TABLE` say that something that expires was used. Nobody asks for one again `SPENT_FOR_MS` after the
 time that its version is; a store may forget it then.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,7 +31,11 @@ STORE_LIST: Final = "store.list"
 CREDENTIALS: Final = "credentials"
 RECORD_ID_BYTES: Final = 32
 MAX_VERSION: Final = 2**63 - 1
-CONFLICT_STATUS: Final = 409
+DURABLE: Final = 200
+CONFLICT: Final = 409
+UNKNOWN: Final = 503
+"""What became of a put."""
+
 SPENT_TABLE: Final = "spent"
 SPENT_FOR_MS: Final = 86_400_000
 
@@ -86,17 +92,33 @@ def decode_keys(body: bytes) -> list[RecordKey]:
     return [_key(item) for item in _items(body, 2)]
 
 
-def encode_writes(writes: list[Write]) -> bytes:
-    return cbor.dumps([[w.key.table, w.key.id, w.expected_version, w.new_version, w.value] for w in writes])
+def encode_puts(puts: Sequence[Sequence[Write]]) -> bytes:
+    return cbor.dumps_ordered(
+        [[[w.key.table, w.key.id, w.expected_version, w.new_version, w.value] for w in writes] for writes in puts]
+    )
 
 
-def decode_writes(body: bytes) -> list[Write]:
-    writes = []
-    for table, id_, expected, new, value in _items(body, 5):
-        if not _is_version(expected, lowest=0) or not _is_version(new, lowest=1) or new <= expected:
-            raise ProtocolError("services-version")
-        writes.append(Write(_key([table, id_]), expected, new, _value(value)))
-    return writes
+def decode_puts(body: bytes) -> list[list[Write]]:
+    puts = cbor.decode(body)
+    if type(puts) is not list or not 1 <= len(puts) <= limits.MAX_PUTS_PER_CALL:
+        raise ProtocolError("services-shape")
+    found = [[_write(item) for item in _lists(writes, 5)] for writes in puts]
+    if cbor.dumps_ordered(puts) != body:
+        raise cbor.not_deterministic()
+    return found
+
+
+def encode_outcomes(outcomes: Sequence[int]) -> bytes:
+    return cbor.dumps_ordered(list(outcomes))
+
+
+def decode_outcomes(body: bytes, *, count: int) -> list[int]:
+    outcomes = cbor.loads(body)
+    if type(outcomes) is not list or len(outcomes) != count:
+        raise ProtocolError("services-shape")
+    if any(type(one) is not int or one not in (DURABLE, CONFLICT, UNKNOWN) for one in outcomes):
+        raise ProtocolError("services-shape")
+    return outcomes
 
 
 def encode_page(page: Page) -> bytes:
@@ -162,14 +184,26 @@ def decode_credentials(body: bytes) -> Credentials:
 
 def _items(body: bytes, width: int) -> list[list[Any]]:
     """Lists of `width` values whose one encoding `body` is; the caller checks the type of each value."""
-    items = cbor.decode(body)
+    items = _lists(cbor.decode(body), width)
+    if cbor.dumps_ordered(items) != body:
+        raise cbor.not_deterministic()
+    return items
+
+
+def _lists(items: Any, width: int) -> list[list[Any]]:
+    """`items`, if it is a list of lists of `width` values."""
     if type(items) is not list or not 1 <= len(items) <= limits.MAX_RECORDS_PER_CALL:
         raise ProtocolError("services-shape")
     if any(type(item) is not list or len(item) != width for item in items):
         raise ProtocolError("services-shape")
-    if cbor.dumps_ordered(items) != body:
-        raise cbor.not_deterministic()
     return items
+
+
+def _write(item: list[Any]) -> Write:
+    table, id_, expected, new, value = item
+    if not _is_version(expected, lowest=0) or not _is_version(new, lowest=1) or new <= expected:
+        raise ProtocolError("services-version")
+    return Write(_key([table, id_]), expected, new, _value(value))
 
 
 def _key(item: list[Any]) -> RecordKey:

@@ -19,11 +19,13 @@ from host_proxy.health import _worker_health
 from host_proxy.http import Receive, Scope, Send
 from host_proxy.http_edge import Door, EdgeProtocol
 from host_proxy.logging import Log
+from host_proxy.looking import Looks
 from host_proxy.metrics import Metrics
 from host_proxy.nitro_cli import _decode, _Described
 from host_proxy.routing import routing_key
 from host_proxy.services import Services
 from protocol import services
+from protocol.errors import ProtocolError
 from protocol.frames import Request, Response
 from protocol.services import Credentials, RecordKey, StoredRecord, Write
 from tests.fuzz.appliance_targets import Sink
@@ -134,6 +136,7 @@ def _services() -> Services:
     return Services(
         store=_Store(),  # type: ignore[arg-type]
         credentials=_Credentials(),
+        looks=Looks(),
         log=Log(io.StringIO(), strict=True),
         metrics=Metrics(),
     )
@@ -141,10 +144,24 @@ def _services() -> Services:
 
 def _service(data: bytes) -> object:
     method = METHODS[(data[0] if data else 0) % len(METHODS)]
+    if method == services.STORE_PUT:
+        return run(_put(data[1:]))
     status, body = run(_services().answer(Request(1, method, {}, data[1:])))
     if status not in (200, 400, 404):
         raise AssertionError(status)
     return body
+
+
+async def _put(body: bytes) -> object:
+    try:
+        ends = _services().put(body)
+    except ProtocolError:
+        return b""
+    await asyncio.wait(ends)
+    found = _services().outcomes(ends)
+    if set(found) != {services.DURABLE}:
+        raise AssertionError(found)
+    return found
 
 
 @cache
@@ -231,7 +248,7 @@ TARGETS = {
         (),
         lambda: [
             b"\x00" + services.encode_keys([KEY]),
-            b"\x01" + services.encode_writes([Write(KEY, 0, 1, b"value")]),
+            b"\x01" + services.encode_puts([[Write(KEY, 0, 1, b"value")]]),
             b"\x02alpha",
             b"\x03" + services.encode_page(services.Page("account", b"", 8)),
         ],

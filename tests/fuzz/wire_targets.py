@@ -144,10 +144,15 @@ TARGETS = {
         PROTOCOL,
         lambda: [services.encode_keys([KEY, RecordKey("t", bytes(32))])],
     ),
-    "services_writes": Target(
-        _two_ways(services.decode_writes, services.encode_writes),
+    "services_puts": Target(
+        _two_ways(services.decode_puts, services.encode_puts),
         PROTOCOL,
-        lambda: [services.encode_writes([Write(KEY, 0, 1, b"value"), Write(KEY, 7, 9, b"")])],
+        lambda: [services.encode_puts([[Write(KEY, 0, 1, b"value"), Write(KEY, 7, 9, b"")], [Write(KEY, 1, 2, b"")]])],
+    ),
+    "services_outcomes": Target(
+        _two_ways(lambda data: services.decode_outcomes(data, count=2), services.encode_outcomes),
+        PROTOCOL,
+        lambda: [services.encode_outcomes([services.DURABLE, services.CONFLICT])],
     ),
     "services_records": Target(
         _two_ways(lambda data: services.decode_records(data, count=2), services.encode_records),

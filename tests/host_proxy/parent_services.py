@@ -11,6 +11,7 @@ from typing import Any
 
 from enclave.parent import ParentServices
 from host_proxy.logging import Log
+from host_proxy.looking import Looks
 from host_proxy.metrics import Metrics
 from host_proxy.services import Services
 from host_proxy.store import SqliteStore
@@ -26,6 +27,7 @@ async def parent_services(**parts: Any) -> AsyncIterator[ParentServices]:
         served = Services(
             store=store,
             credentials=FixedCredentials(),
+            looks=Looks(),
             log=Log(io.StringIO(), strict=True),
             metrics=Metrics(destinations=[], workers=1),
             **parts,

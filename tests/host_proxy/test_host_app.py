@@ -45,7 +45,7 @@ async def test_guest_finds_store_and_egress_beside_the_ingress(start_host: Start
     assert (await running.client.post(SIGN, json={})).status_code == 200
     reader, writer = await guest.dial(8001)
     writer.write(
-        encode(Request(1, "store.put", {}, services.encode_writes([Write(RecordKey("t", bytes(32)), 0, 1, b"v")])))
+        encode(Request(1, "store.put", {}, services.encode_puts([[Write(RecordKey("t", bytes(32)), 0, 1, b"v")]])))
     )
     frames = FrameConnection()
     (answer,) = frames.receive(await reader.read(1000))

@@ -17,6 +17,7 @@ from enclave.ownership import owner_of
 from host_proxy.enclave_link import EnclaveLink, WorkerPool, _Session
 from host_proxy.errors import Refused
 from host_proxy.logging import Log
+from host_proxy.looking import Looks
 from host_proxy.metrics import Metrics
 from host_proxy.routing import routing_key, worker_key
 from protocol import cbor, errors, limits
@@ -30,7 +31,7 @@ from tests.host_proxy.guest import Guest, GuestConnection
 
 @pytest.fixture
 async def link(guest: Guest, log: Log, metrics: Metrics) -> AsyncIterator[EnclaveLink]:
-    link = EnclaveLink(HybridAddress(str(guest.path), 5000), 0, log=log, metrics=metrics)
+    link = EnclaveLink(HybridAddress(str(guest.path), 5000), 0, looks=Looks(), log=log, metrics=metrics)
     link.start()
     await eventually(lambda: link.connected)
     yield link
@@ -66,6 +67,25 @@ async def test_many_requests_share_one_connection_and_answers_come_in_any_order(
     answers = await asyncio.gather(*(link.call("POST /x", {}, b"%d" % number) for number in range(50)))
     assert [answer.body for answer in answers] == [b"%d" % number for number in range(50)]
     assert len(guest.connections) == 1
+
+
+async def test_the_loop_knows_what_is_with_the_enclave(link: EnclaveLink, guest: Guest) -> None:
+    gate = asyncio.Event()
+
+    async def held(_: int, request: Request) -> Response:
+        await gate.wait()
+        return Response(request.id, 200)
+
+    guest.answer = held
+    calls = [asyncio.create_task(link.call("POST /x", {}, b"")) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    assert link._looks._asked == 3
+    calls[0].cancel()
+    await asyncio.wait(calls[:1])
+    assert link._looks._asked == 2
+    gate.set()
+    await asyncio.gather(*calls[1:])
+    assert link._looks._asked == 0
 
 
 async def test_answers_split_at_every_byte_mean_the_same(link: EnclaveLink, guest: Guest) -> None:
@@ -147,7 +167,7 @@ async def test_lost_connection_refuses_all_its_requests_and_sends_none_again(lin
 
 
 async def test_link_without_a_connection_refuses_at_once(folder: Path, log: Log, metrics: Metrics) -> None:
-    link = EnclaveLink(HybridAddress(str(folder / "nobody"), 5000), 0, log=log, metrics=metrics)
+    link = EnclaveLink(HybridAddress(str(folder / "nobody"), 5000), 0, looks=Looks(), log=log, metrics=metrics)
     link.start()
     assert await refusal(link.call("POST /x", {}, b"")) is errors.ENCLAVE_UNREACHABLE
     await link.close()
@@ -255,7 +275,7 @@ async def test_guest_that_takes_nothing_fills_no_memory(
 async def test_each_key_reaches_the_worker_that_owns_it(folder: Path, log: Log, metrics: Metrics) -> None:
     guest = await Guest(folder / "many", workers=3).start()
     links = [
-        EnclaveLink(HybridAddress(str(guest.path), port), number, log=log, metrics=Metrics(workers=3))
+        EnclaveLink(HybridAddress(str(guest.path), port), number, looks=Looks(), log=log, metrics=Metrics(workers=3))
         for number, port in enumerate(guest.ports)
     ]
     pool = WorkerPool(links)
@@ -272,10 +292,13 @@ async def test_each_key_reaches_the_worker_that_owns_it(folder: Path, log: Log, 
 
 
 async def test_without_a_key_only_connected_workers_are_asked(folder: Path, log: Log, metrics: Metrics) -> None:
-    links = [EnclaveLink(HybridAddress(str(folder / "x"), 5000 + n), n, log=log, metrics=metrics) for n in range(3)]
+    links = [
+        EnclaveLink(HybridAddress(str(folder / "x"), 5000 + n), n, looks=Looks(), log=log, metrics=metrics)
+        for n in range(3)
+    ]
     pool = WorkerPool(links)
     assert {pool.owner(None) for _ in range(6)} == set(links), "while none is connected, any of them"
-    links[1]._session = _Session()
+    links[1]._session = _Session(Looks())
     assert {pool.owner(None) for _ in range(6)} == {links[1]}
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import io
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from host_proxy.credentials import BotoCredentials
 from host_proxy.errors import CredentialsFault, StoreFault
 from host_proxy.logging import Log
+from host_proxy.looking import Looks
 from host_proxy.metrics import Metrics
 from host_proxy.services import ServiceConnection, Services
 from host_proxy.store import SqliteStore
@@ -64,7 +67,7 @@ class Parent:
 @pytest.fixture
 async def parent(folder: Path, log: Log, metrics: Metrics) -> AsyncIterator[Parent]:
     store = SqliteStore(folder / "store.db")
-    served = Services(store=store, credentials=FixedCredentials(), log=log, metrics=metrics)
+    served = Services(store=store, credentials=FixedCredentials(), looks=Looks(), log=log, metrics=metrics)
     served.start(HybridAddress(str(folder / "vm"), 5000))
     yield Parent(served, folder / "vm", store)
     await served.close()
@@ -73,19 +76,36 @@ async def parent(folder: Path, log: Log, metrics: Metrics) -> AsyncIterator[Pare
 
 async def test_records_are_put_and_got(parent: Parent) -> None:
     client = await parent.client()
-    put = await client.call("store.put", services.encode_writes([Write(KEY, 0, 1, b"sealed")]))
-    assert (put.status, put.body) == (200, b"")
+    assert await outcomes(client, [Write(KEY, 0, 1, b"sealed")]) == [services.DURABLE]
     got = await client.call("store.get", services.encode_keys([KEY, RecordKey("other", bytes(32))]))
     assert services.decode_records(got.body, count=2) == [StoredRecord(1, b"sealed"), None]
 
 
-async def test_conflict_has_its_own_status_and_writes_nothing(parent: Parent, metrics: Metrics) -> None:
-    client = await parent.client()
-    writes = services.encode_writes([Write(RecordKey("new", bytes(32)), 0, 1, b"x"), Write(KEY, 3, 4, b"y")])
-    assert (await client.call("store.put", writes)).status == services.CONFLICT_STATUS
-    got = await client.call("store.get", services.encode_keys([RecordKey("new", bytes(32))]))
-    assert services.decode_records(got.body, count=1) == [None]
-    assert metrics.registry.get_sample_value("chancery_store_puts_total", {"result": "conflict"}) == 1
+async def test_conflict_is_the_outcome_of_its_own_put_which_writes_nothing(parent: Parent, metrics: Metrics) -> None:
+    client, other = await parent.client(), RecordKey("other", bytes(32))
+    sunk = [Write(RecordKey("new", bytes(32)), 0, 1, b"x"), Write(KEY, 3, 4, b"y")]
+    found = await outcomes(client, [Write(KEY, 0, 1, b"a")], sunk, [Write(other, 0, 1, b"b")])
+    assert found == [services.DURABLE, services.CONFLICT, services.DURABLE]
+    got = await client.call("store.get", services.encode_keys([RecordKey("new", bytes(32)), KEY, other]))
+    assert services.decode_records(got.body, count=3) == [None, StoredRecord(1, b"a"), StoredRecord(1, b"b")]
+    counted = [
+        metrics.registry.get_sample_value("chancery_store_puts_total", {"result": r}) for r in ("ok", "conflict")
+    ]
+    assert counted == [2, 1]
+
+
+async def test_puts_of_one_call_share_a_flush(parent: Parent, monkeypatch: pytest.MonkeyPatch) -> None:
+    commits: list[int] = []
+    monkeypatch.setattr(parent.store, "_observe_commit", commits.append)
+    keys = [RecordKey("many", bytes([n]) * 32) for n in range(limits.MAX_PUTS_PER_CALL)]
+    assert set(await outcomes(await parent.client(), *([Write(key, 0, 1, b"v")] for key in keys))) == {services.DURABLE}
+    assert sum(commits) == len(keys)
+    assert len(commits) <= 2  # the store's thread may have begun with the first
+
+
+async def test_one_of_two_puts_of_the_same_version_is_a_conflict(parent: Parent) -> None:
+    found = await outcomes(await parent.client(), [Write(KEY, 0, 1, b"a")], [Write(KEY, 0, 2, b"b")])
+    assert found == [services.DURABLE, services.CONFLICT]
 
 
 async def test_credentials_are_for_configured_holders_only(parent: Parent, output: io.StringIO) -> None:
@@ -107,9 +127,13 @@ async def test_credentials_are_for_configured_holders_only(parent: Parent, outpu
         ("store.get", cbor.dumps([]), 400),
         ("store.get", cbor.dumps([["wallet", b"short"]]), 400),
         ("store.get", cbor.dumps([["wallet", bytes(32)]] * (limits.MAX_RECORDS_PER_CALL + 1)), 400),
-        ("store.put", cbor.dumps([["wallet", bytes(32), 1, 1, b""]]), 400),
-        ("store.put", cbor.dumps([["wallet", bytes(32), 0, 2**63, b""]]), 400),
-        ("store.put", cbor.dumps([["wallet", bytes(32), 0, 1, bytes(limits.MAX_RECORD_BYTES + 1)]]), 400),
+        ("store.put", b"", 400),
+        ("store.put", cbor.dumps([]), 400),
+        ("store.put", cbor.dumps([["wallet", bytes(32), 0, 1, b""]]), 400),
+        ("store.put", cbor.dumps([[["wallet", bytes(32), 1, 1, b""]]]), 400),
+        ("store.put", cbor.dumps([[["wallet", bytes(32), 0, 2**63, b""]]]), 400),
+        ("store.put", cbor.dumps([[["wallet", bytes(32), 0, 1, bytes(limits.MAX_RECORD_BYTES + 1)]]]), 400),
+        ("store.put", cbor.dumps([[["wallet", bytes(32), 0, 1, b""]]] * (limits.MAX_PUTS_PER_CALL + 1)), 400),
         ("credentials", b"\xff", 400),
         ("credentials", b"a" * (limits.MAX_HOLDER_NAME_BYTES + 1), 400),
         ("credentials", b"a" * limits.MAX_HOLDER_NAME_BYTES, 502),
@@ -132,23 +156,100 @@ async def test_more_records_than_a_frame_holds_is_a_status(parent: Parent) -> No
     client = await parent.client()
     keys = [RecordKey("big", bytes([n]) * 32) for n in range(limits.MAX_FRAME_BYTES // limits.MAX_RECORD_BYTES + 1)]
     for key in keys:
-        await client.call("store.put", services.encode_writes([Write(key, 0, 1, bytes(limits.MAX_RECORD_BYTES))]))
+        await outcomes(client, [Write(key, 0, 1, bytes(limits.MAX_RECORD_BYTES))])
     status = (await client.call("store.get", services.encode_keys(keys))).status
     assert status == 413
     assert (await client.call("store.get", services.encode_keys(keys[:3]))).status == 200
 
 
-async def test_store_fault_is_unavailable_and_logged_by_its_code(
-    parent: Parent, monkeypatch: pytest.MonkeyPatch, output: io.StringIO
+@pytest.mark.parametrize(
+    ("error", "logged", "counted"),
+    [
+        (StoreFault("store-write"), '"code": "store-write"', "chancery_store_puts_total"),
+        (ValueError("canary"), '"kind": "ValueError"', "chancery_faults_total"),
+    ],
+)
+async def test_put_whose_end_is_unknown_is_logged_by_its_code_and_the_others_have_their_own(
+    parent: Parent,
+    monkeypatch: pytest.MonkeyPatch,
+    output: io.StringIO,
+    metrics: Metrics,
+    error: Exception,
+    logged: str,
+    counted: str,
 ) -> None:
-    async def full(_: object) -> None:
-        raise StoreFault("store-write")
+    put = parent.store.put
 
-    monkeypatch.setattr(parent.store, "put", full)
+    async def sometimes(writes: list[Write]) -> None:
+        if writes[0].key == KEY:
+            raise error
+        await put(writes)
+
+    monkeypatch.setattr(parent.store, "put", sometimes)
+    client, other = await parent.client(), RecordKey("other", bytes(32))
+    found = await outcomes(client, [Write(KEY, 0, 1, b"x")], [Write(other, 0, 1, b"y")])
+    assert found == [services.UNKNOWN, services.DURABLE]
+    assert logged in output.getvalue()
+    assert "canary" not in output.getvalue()
+    labels = {"result": "fault"} if "puts" in counted else {}
+    assert metrics.registry.get_sample_value(counted, labels) == 1
+    assert (await client.call("credentials", b"a")).status == 200
+
+
+async def test_puts_beyond_the_cap_are_busy(parent: Parent, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = asyncio.Event()
+
+    async def held(_: object) -> None:
+        await gate.wait()
+
+    monkeypatch.setattr(parent.store, "put", held)
     client = await parent.client()
-    answer = await client.call("store.put", services.encode_writes([Write(KEY, 0, 1, b"x")]))
-    assert answer.status == 503
-    assert '"code": "store-write"' in output.getvalue()
+    body = services.encode_puts([[Write(KEY, 0, 1, b"")]] * limits.MAX_PUTS_PER_CALL)
+    ids = [client.send("store.put", body) for _ in range(limits.MAX_IN_FLIGHT)]
+    fit = limits.MAX_IN_FLIGHT // limits.MAX_PUTS_PER_CALL
+    assert {(await client.answer(id_)).status for id_ in ids[fit:]} == {503}
+    gate.set()
+    assert {(await client.answer(id_)).status for id_ in ids[:fit]} == {200}
+
+
+async def test_puts_under_way_are_given_up_when_the_host_stops(parent: Parent, monkeypatch: pytest.MonkeyPatch) -> None:
+    given_up = asyncio.Event()
+
+    async def held(_: object) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
+
+    monkeypatch.setattr(parent.store, "put", held)
+    surprises: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: surprises.append(context))
+    client = await parent.client()
+    client.send("store.put", services.encode_puts([[Write(KEY, 0, 1, b"")]] * 2))
+    await eventually(lambda: any(connection._under_way for connection in parent.services.connections))
+    await parent.services.close()
+    async with asyncio.timeout(5):
+        await given_up.wait()
+        assert await client.reader.read() == b""
+    assert surprises == []
+    assert parent.services._looks._storing == 0
+
+
+async def test_the_loop_is_left_to_the_store_while_it_writes(parent: Parent, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, looks = asyncio.Event(), parent.services._looks
+
+    async def held(_: object) -> None:
+        await gate.wait()
+
+    monkeypatch.setattr(parent.store, "put", held)
+    client = await parent.client()
+    ids = [client.send("store.put", services.encode_puts([[Write(KEY, 0, 1, b"")]] * 2)) for _ in range(3)]
+    await eventually(lambda: looks._storing == 3)
+    gate.set()
+    for id_ in ids:
+        await client.answer(id_)
+    assert looks._storing == 0
 
 
 async def test_exception_nobody_expected_is_a_status_and_the_service_lives(
@@ -245,7 +346,7 @@ async def test_idle_connection_is_closed_and_a_busy_one_is_not(parent: Parent, m
 async def test_peer_that_takes_no_answers_is_cut_off(parent: Parent, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "FRAME_DEADLINE_S", 0.3)
     client = await parent.client()
-    await client.call("store.put", services.encode_writes([Write(KEY, 0, 1, bytes(limits.MAX_RECORD_BYTES))]))
+    await outcomes(client, [Write(KEY, 0, 1, bytes(limits.MAX_RECORD_BYTES))])
     client.reader._transport.pause_reading()  # type: ignore[attr-defined]
     for _ in range(limits.MAX_IN_FLIGHT):
         client.send("store.get", services.encode_keys([KEY]))
@@ -261,6 +362,7 @@ def test_any_bytes_end_the_connection_or_get_statuses(chunks: list[bytes]) -> No
         served = Services(
             store=None,  # type: ignore[arg-type]  # nothing random is a valid call
             credentials=FixedCredentials(),
+            looks=Looks(),
             log=Log(io.StringIO(), strict=True),
             metrics=Metrics(),
         )
@@ -279,18 +381,41 @@ def test_any_body_of_any_call_gets_a_status(method: str, body: bytes) -> None:
         served = Services(
             store=EmptyStore(),  # type: ignore[arg-type]
             credentials=FixedCredentials(),
+            looks=Looks(),
             log=Log(io.StringIO(), strict=True),
             metrics=Metrics(),
         )
-        return await served.answer(Request(1, method, {}, body))
+        return await status_and_body(served, Request(1, method, {}, body))
 
     status, _ = asyncio.run(ask())
-    assert status in (200, 400, 404, 409, 502)
+    assert status in (200, 400, 404, 502)
+
+
+async def status_and_body(served: Services, request: Request) -> tuple[int, bytes]:
+    """What a connection of `served` answers."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(lambda: ServiceConnection(served), ours)
+        theirs.setblocking(False)
+        await loop.sock_sendall(theirs, encode(request))
+        async with asyncio.timeout(5):
+            [answer] = FrameConnection().receive(await loop.sock_recv(theirs, 65536))
+        assert isinstance(answer, Response)
+        await served.close()
+        return answer.status, answer.body
+
+
+async def outcomes(client: Client, *puts: list[Write]) -> list[int]:
+    """How `puts`, sent in one call, have ended."""
+    answer = await client.call("store.put", services.encode_puts(puts))
+    assert answer.status == 200
+    return services.decode_outcomes(answer.body, count=len(puts))
 
 
 async def test_ids_of_a_table_are_listed(parent: Parent) -> None:
     client = await parent.client()
-    await client.call("store.put", services.encode_writes([Write(KEY, 0, 1, b"v")]))
+    await outcomes(client, [Write(KEY, 0, 1, b"v")])
     page = services.Page(KEY.table, b"", 2)
     answer = await client.call("store.list", services.encode_page(page))
     assert services.decode_ids(answer.body, page) == [KEY.id]

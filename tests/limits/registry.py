@@ -87,6 +87,7 @@ COVERED: Final[dict[str, str | tuple[str, str]]] = {
     "MAX_LEDGER_ENTRIES": "tests/enclave_guard/test_guard_budgets.py::test_a_long_ledger_is_merged_and_never_counts_less",
     "MAX_RECORD_BYTES": f"{SERVICES}::test_bad_values_are_refused_in_both_directions",
     "MAX_RECORDS_PER_CALL": f"{SERVICES}::test_batch_at_the_cap_passes_and_one_more_is_refused",
+    "MAX_PUTS_PER_CALL": f"{SERVICES}::test_puts_at_the_cap_pass_and_one_more_is_refused",
     "MAX_CREDENTIALS_BYTES": f"{SERVICES}::test_credentials_at_the_cap_pass_and_one_byte_more_is_refused",
     "MAX_MESSAGE_BYTES": f"{EVM}::test_message_bytes",
     "MAX_CALLDATA_BYTES": f"{EVM}::test_calldata_bytes",

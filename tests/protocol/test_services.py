@@ -33,9 +33,14 @@ def test_keys_round_trip(batch: list[RecordKey]) -> None:
     assert services.decode_keys(services.encode_keys(batch)) == batch
 
 
-@given(st.lists(writes, min_size=1, max_size=5))
-def test_writes_round_trip(batch: list[Write]) -> None:
-    assert services.decode_writes(services.encode_writes(batch)) == batch
+@given(st.lists(st.lists(writes, min_size=1, max_size=5), min_size=1, max_size=5))
+def test_puts_round_trip(puts: list[list[Write]]) -> None:
+    assert services.decode_puts(services.encode_puts(puts)) == puts
+
+
+@given(st.lists(st.sampled_from([services.DURABLE, services.CONFLICT, services.UNKNOWN]), max_size=5))
+def test_outcomes_round_trip(outcomes: list[int]) -> None:
+    assert services.decode_outcomes(services.encode_outcomes(outcomes), count=len(outcomes)) == outcomes
 
 
 @given(st.lists(records, max_size=5))
@@ -65,7 +70,7 @@ BAD_KEYS: list[Any] = [
 @pytest.mark.parametrize("key", BAD_KEYS)
 def test_bad_keys_are_refused(key: list[Any]) -> None:
     assert refusal(services.decode_keys, [key]) == "services-shape"
-    assert refusal(services.decode_writes, [[*key, 0, 1, b""]]) == "services-shape"
+    assert refusal(services.decode_puts, [[[*key, 0, 1, b""]]]) == "services-shape"
 
 
 @pytest.mark.parametrize(
@@ -78,8 +83,10 @@ def test_other_shapes_of_keys_are_refused(body: Any) -> None:
 @pytest.mark.parametrize(
     "body", [None, {}, [], [["wallets", ID]], [["wallets", ID, 0, 1]], [["wallets", ID, 0, 1, b"", 0]], [0]]
 )
-def test_other_shapes_of_writes_are_refused(body: Any) -> None:
-    assert refusal(services.decode_writes, body) == "services-shape"
+def test_other_shapes_of_puts_are_refused(body: Any) -> None:
+    assert refusal(services.decode_puts, body) == "services-shape"
+    assert refusal(services.decode_puts, [body]) == "services-shape"
+    assert refusal(services.decode_puts, [[["wallets", ID, 0, 1, b""]], body]) == "services-shape"
 
 
 @pytest.mark.parametrize(
@@ -100,23 +107,23 @@ def test_other_shapes_of_writes_are_refused(body: Any) -> None:
     ],
 )
 def test_versions_that_do_not_rise_within_bounds_are_refused(expected: Any, new: Any) -> None:
-    assert refusal(services.decode_writes, [["wallets", ID, expected, new, b""]]) == "services-version"
+    assert refusal(services.decode_puts, [[["wallets", ID, expected, new, b""]]]) == "services-version"
 
 
 def test_largest_version_passes() -> None:
     write = Write(KEY, services.MAX_VERSION - 1, services.MAX_VERSION, b"")
-    assert services.decode_writes(services.encode_writes([write])) == [write]
+    assert services.decode_puts(services.encode_puts([[write]])) == [[write]]
 
 
 @pytest.mark.parametrize("value", [None, "text", 0, [b""], bytes(limits.MAX_RECORD_BYTES + 1)])
 def test_bad_values_are_refused_in_both_directions(value: Any) -> None:
-    assert refusal(services.decode_writes, [["wallets", ID, 0, 1, value]]) == "services-value"
+    assert refusal(services.decode_puts, [[["wallets", ID, 0, 1, value]]]) == "services-value"
     assert refusal(lambda body: services.decode_records(body, count=1), [[1, value]]) == "services-value"
 
 
 def test_value_at_the_cap_passes_in_both_directions() -> None:
     write = Write(KEY, 0, 1, bytes(limits.MAX_RECORD_BYTES))
-    assert services.decode_writes(services.encode_writes([write])) == [write]
+    assert services.decode_puts(services.encode_puts([[write]])) == [[write]]
     record = StoredRecord(1, write.value)
     assert services.decode_records(services.encode_records([record]), count=1) == [record]
 
@@ -130,7 +137,21 @@ def test_batch_at_the_cap_passes_and_one_more_is_refused() -> None:
     batch = [RecordKey("wallets", bytes([i]) * 32) for i in range(limits.MAX_RECORDS_PER_CALL + 1)]
     assert services.decode_keys(services.encode_keys(batch[:-1])) == batch[:-1]
     assert refusal(services.decode_keys, [["wallets", key.id] for key in batch]) == "services-shape"
-    assert refusal(services.decode_writes, [["wallets", key.id, 0, 1, b""] for key in batch]) == "services-shape"
+    writes = [["wallets", key.id, 0, 1, b""] for key in batch]
+    assert len(services.decode_puts(cbor.dumps([writes[:-1]]))[0]) == limits.MAX_RECORDS_PER_CALL
+    assert refusal(services.decode_puts, [writes]) == "services-shape"
+
+
+def test_puts_at_the_cap_pass_and_one_more_is_refused() -> None:
+    put = [["wallets", ID, 0, 1, b""]]
+    assert len(services.decode_puts(cbor.dumps([put] * limits.MAX_PUTS_PER_CALL))) == limits.MAX_PUTS_PER_CALL
+    assert refusal(services.decode_puts, [put] * (limits.MAX_PUTS_PER_CALL + 1)) == "services-shape"
+
+
+@pytest.mark.parametrize("body", [None, {}, 200, [], [200], [200, 200, 200], [200, 201], [200, True], [200, "409"]])
+def test_outcomes_of_another_number_or_kind_are_refused(body: Any) -> None:
+    with pytest.raises(ProtocolError, match="services-shape"):
+        services.decode_outcomes(cbor.dumps(body), count=2)
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
@@ -175,11 +196,31 @@ def test_credentials_at_the_cap_pass_and_one_byte_more_is_refused() -> None:
 
 @given(st.binary(max_size=100))
 def test_random_bytes_give_one_error_family(body: bytes) -> None:
-    for decode in (services.decode_keys, services.decode_writes, services.decode_credentials):
+    for decode in (services.decode_keys, services.decode_puts, services.decode_credentials):
         try:
             decode(body)
         except ProtocolError:
             continue
+
+
+@pytest.mark.parametrize(
+    ("decode", "one", "other"),
+    [
+        (services.decode_keys, services.encode_keys([KEY]), "9801" + services.encode_keys([KEY]).hex()[2:]),
+        (
+            services.decode_puts,
+            services.encode_puts([[Write(KEY, 0, 1, b"")]]),
+            "9801" + services.encode_puts([[Write(KEY, 0, 1, b"")]]).hex()[2:],
+        ),
+    ],
+)
+def test_what_could_be_said_in_another_encoding_is_refused(
+    decode: Callable[[bytes], Any], one: bytes, other: str
+) -> None:
+    assert one[0] == 0x81  # a list of one, in one byte
+    decode(one)
+    with pytest.raises(ProtocolError, match="cbor-not-deterministic"):
+        decode(bytes.fromhex(other))
 
 
 # --- listing ---
