@@ -110,18 +110,23 @@ def verify_sign1(sign1: Sign1, algorithm: Algorithm, public_key: ec.EllipticCurv
     """Raise unless `public_key` made the signature. The caller has compared the protected header already."""
     if public_key.curve.name != algorithm.curve.name:
         raise AttestationError("key-malformed", f"not on {algorithm.curve.name}")
-    width, order = algorithm.width, algorithm.order
-    if len(sign1.signature) != 2 * width:
-        raise AttestationError("cose-signature-form")
-    r = int.from_bytes(sign1.signature[:width], "big")
-    s = int.from_bytes(sign1.signature[width:], "big")
-    if not (0 < r < order and 0 < s <= (order // 2 if algorithm.low_s else order - 1)):
-        raise AttestationError("cose-signature-form")
+    r, s = signature_numbers(sign1.signature, algorithm)
     covered = sig_structure(sign1.protected, sign1.payload)
     try:
         public_key.verify(encode_dss_signature(r, s), covered, algorithm.ecdsa)
     except InvalidSignature:
         raise AttestationError("cose-signature") from None
+
+
+def signature_numbers(signature: bytes, algorithm: Algorithm) -> tuple[int, int]:
+    """r and s of a raw signature, if they have the width and lie in the range that the algorithm demands."""
+    width, order = algorithm.width, algorithm.order
+    if len(signature) != 2 * width:
+        raise AttestationError("cose-signature-form")
+    r, s = int.from_bytes(signature[:width], "big"), int.from_bytes(signature[width:], "big")
+    if not (0 < r < order and 0 < s <= (order // 2 if algorithm.low_s else order - 1)):
+        raise AttestationError("cose-signature-form")
+    return r, s
 
 
 class _EveryTag(dict[int, Any]):

@@ -15,7 +15,7 @@ from attestation.errors import AttestationError
 from attestation.keys import AuthKey, encode_cose_key, parse_cose_key
 from attestation.lru import Lru
 from attestation.minted import Minted, require_mint
-from attestation.signed import SESSION_KIND, ToBeSigned, to_be_signed, verify_signed
+from attestation.signed import SESSION_KIND, IsSigned, ToBeSigned, to_be_signed, verify_signed
 from protocol import cbor, limits
 from protocol.errors import ProtocolError
 
@@ -149,8 +149,16 @@ class SessionVerifier:
     expectations are checked at every call.
     """
 
-    def __init__(self, identity_key: bytes, *, capacity: int = limits.MAX_VERIFIED_SESSIONS) -> None:
+    def __init__(
+        self,
+        identity_key: bytes,
+        *,
+        capacity: int = limits.MAX_VERIFIED_SESSIONS,
+        is_signed: IsSigned | None = None,
+    ) -> None:
+        """`is_signed`: see `attestation.signed.verify_signed`."""
         self._identity_key = identity_key
+        self._is_signed = is_signed
         self._proven = Lru[bytes, SessionClaims](capacity)
 
     def verify(
@@ -170,7 +178,8 @@ class SessionVerifier:
 
     def _prove(self, data: bytes) -> SessionClaims:
         limit = limits.MAX_SESSION_ATTESTATION_BYTES
-        return parse_session_claims(verify_signed(data, SESSION_KIND, self._identity_key, max_bytes=limit).payload)
+        sign1 = verify_signed(data, SESSION_KIND, self._identity_key, max_bytes=limit, is_signed=self._is_signed)
+        return parse_session_claims(sign1.payload)
 
 
 def parse_session_claims(payload: bytes) -> SessionClaims:

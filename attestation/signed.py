@@ -6,16 +6,20 @@ deterministic payload, fixed header, low S.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from attestation.cose import ES256K, Sign1, encode_sign1, parse_sign1, sig_structure, verify_sign1
+from attestation.cose import ES256K, Sign1, encode_sign1, parse_sign1, sig_structure, signature_numbers, verify_sign1
 from attestation.errors import AttestationError
 from attestation.keys import load_identity_key
 from protocol import cbor
 
 SESSION_KIND: Final = "application/vnd.chancery.session-attestation.v1+cwt"
 RECEIPT_KIND: Final = "application/vnd.chancery.receipt.v1+cbor"
+
+IsSigned = Callable[[bytes, bytes, bytes], bool]
+"""Whether a public key (compressed point) made a raw signature (r ‖ s, low S, in range) over a digest."""
 
 _ALGORITHM, _KEY_ID, _TYPE = 1, 4, 16
 _KEY_ID_BYTES: Final = 16
@@ -56,10 +60,20 @@ def key_id(identity_key: bytes) -> bytes:
     return hashlib.sha256(identity_key).digest()[:_KEY_ID_BYTES]
 
 
-def verify_signed(data: bytes, kind: str, identity_key: bytes, *, max_bytes: int) -> Sign1:
-    """The object in `data`, of `kind` and signed by `identity_key`; `AttestationError` otherwise."""
+def verify_signed(
+    data: bytes, kind: str, identity_key: bytes, *, max_bytes: int, is_signed: IsSigned | None = None
+) -> Sign1:
+    """The object in `data`, of `kind` and signed by `identity_key`; `AttestationError` otherwise.
+
+    `is_signed` is another library's word for the curve alone; everything else is checked here.
+    """
     sign1 = parse_sign1(data, max_bytes=max_bytes)
     if sign1.protected != protected_header(kind, identity_key):
         raise AttestationError("signed-kind")
-    verify_sign1(sign1, ES256K, load_identity_key(identity_key))
+    if is_signed is None:
+        verify_sign1(sign1, ES256K, load_identity_key(identity_key))
+        return sign1
+    signature_numbers(sign1.signature, ES256K)
+    if not is_signed(identity_key, sign1.signature, ToBeSigned(sign1.protected, sign1.payload).digest):
+        raise AttestationError("cose-signature")
     return sign1

@@ -110,6 +110,16 @@ def recover(compact: bytes, parity: int, digest: bytes) -> bytes:
     return _serialize(point, _lib.SECP256K1_EC_COMPRESSED, POINT_BYTES)
 
 
+def is_signed(public: bytes, compact: bytes, digest: bytes) -> bool:
+    """Whether `public` (compressed) made `compact` (64 bytes, low s) over a 32-byte digest."""
+    signature = _ffi.new("secp256k1_ecdsa_signature *")
+    if len(compact) != 64 or len(digest) != SCALAR_BYTES:
+        return False
+    if not _lib.secp256k1_ecdsa_signature_parse_compact(_context, signature, compact):
+        return False
+    return bool(_lib.secp256k1_ecdsa_verify(_context, signature, digest, _parse(public)))
+
+
 def address(public: bytes) -> str:
     """The Ethereum address of a compressed public key: `0x` and 40 lower-case hex digits."""
     point = _serialize(_parse(public), _lib.SECP256K1_EC_UNCOMPRESSED, _UNCOMPRESSED_BYTES)

@@ -69,7 +69,7 @@ class Sessions:
         self._secrets = secrets
         self._clock = clock
         self._random = random
-        self._verifier = SessionVerifier(secrets.identity_public_key)
+        self._verifier = SessionVerifier(secrets.identity_public_key, is_signed=curve.is_signed)
         self.epoch = epoch
 
     def issue(self, subject: Subject, origin: str, login: Login, lifetime_s: int) -> DeviceSession:

@@ -1,11 +1,15 @@
 """Signatures that others found implementations to be wrong about: Project Wycheproof's ECDSA vectors, raw r ‖ s."""
 
+import hashlib
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from attestation import cose
 from attestation.cose import ES256K, ES384, Algorithm, Sign1, verify_sign1
 from attestation.errors import AttestationError
+from enclave import curve
 from tests import wycheproof
 
 FILES = {"ecdsa_secp384r1_sha384_p1363": ES384, "ecdsa_secp256k1_sha256_p1363": ES256K}
@@ -33,6 +37,10 @@ def test_at04_verdict_on_every_signature_is_that_of_wycheproof(name: str, monkey
             s = int.from_bytes(signature[algorithm.width :], "big")
             is_low = not algorithm.low_s or s <= algorithm.order // 2
             expected = case["result"] == "valid" and is_low
+            if algorithm is ES256K:
+                point = key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+                digest = hashlib.sha256(covered).digest()
+                assert curve.is_signed(point, signature, digest) is expected, (case["tcId"], case["comment"])
             assert is_accepted(algorithm, key, signature) is expected, (case["tcId"], case["comment"])
             found.add(expected)
     assert found == {True, False}
