@@ -111,7 +111,7 @@ def recover(compact: bytes, parity: int, digest: bytes) -> bytes:
 
 
 def is_signed(public: bytes, compact: bytes, digest: bytes) -> bool:
-    """Whether `public` (compressed) made `compact` (64 bytes, low s) over a 32-byte digest."""
+    """Whether `public` (compressed) made `compact` (64 bytes, low s) over `digest`; `CurveError` if it is no point."""
     signature = _ffi.new("secp256k1_ecdsa_signature *")
     if len(compact) != 64 or len(digest) != SCALAR_BYTES:
         return False

@@ -122,13 +122,13 @@ class Services:
         return HTTPStatus.NOT_FOUND, b""
 
     def put(self, body: bytes) -> list[asyncio.Future[None]]:
-        """Hands the puts of one call to the store; `ProtocolError`. Each that has ended goes to `outcome`."""
+        """Hands the puts of one call to the store; `ProtocolError`. When all have ended, they go to `outcomes`."""
         puts = services.decode_puts(body)
         self._looks.storing()
         return [asyncio.ensure_future(self._store.put(writes)) for writes in puts]
 
     def outcomes(self, ends: list[asyncio.Future[None]]) -> list[int]:
-        """How the puts of one call have ended, as the enclave is told."""
+        """How the puts of one call have ended, as the enclave is told, counted and logged."""
         self._looks.stored()
         return [services.UNKNOWN if end.cancelled() else self._outcome(end.exception()) for end in ends]
 

@@ -173,7 +173,7 @@ GENERATION_QUARANTINE_S: Final = 600  # after a rotation; other enclaves learn o
 # --- records ---
 MAX_RECORD_BYTES: Final = 64 * KIB
 MAX_RECORDS_PER_CALL: Final = 64
-MAX_PUTS_PER_CALL: Final = 64
+MAX_PUTS_PER_CALL: Final = 64  # small ones; half a frame's bytes in all
 MAX_LEDGER_ENTRIES: Final = 256  # of one budget, 96 bytes each; older ones are merged to the later time
 MAX_TABLE_CHARS: Final = 32
 MAX_CREDENTIALS_BYTES: Final = 8 * KIB  # AWS fixes no size for its session tokens
