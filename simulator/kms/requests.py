@@ -4,7 +4,7 @@ Unknown members are refused, so a member that this simulator would ignore is nev
 facts about AWS, not limits of ours; they bound what is decoded, after the server has bounded the body.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -111,8 +111,9 @@ class CreateKey(_Struct, frozen=True, kw_only=True):
 AttestedCall = Decrypt | GenerateDataKey | GenerateDataKeyPair | GenerateRandom
 Call = AttestedCall | Encrypt | DescribeKey | GetKeyPolicy | PutKeyPolicy | CreateKey
 
-_TYPES: Final[dict[str, type[Call]]] = {
-    kind.__name__: kind
+# Made here, by one thread: msgspec crashes where two are the first to decode a type (calls are answered by many).
+_DECODERS: Final[dict[str, msgspec.json.Decoder[Any]]] = {
+    kind.__name__: msgspec.json.Decoder(kind)
     for kind in (
         Decrypt, GenerateDataKey, GenerateDataKeyPair, GenerateRandom,
         Encrypt, DescribeKey, GetKeyPolicy, PutKeyPolicy, CreateKey,
@@ -123,11 +124,11 @@ _TYPES: Final[dict[str, type[Call]]] = {
 def parse_call(target: str, body: bytes) -> Call:
     """The call that an `X-Amz-Target` header and a JSON body make; `AwsError` otherwise."""
     service, _, name = target.partition(".")
-    kind = _TYPES.get(name)
-    if service != "TrentService" or kind is None:
+    decoder = _DECODERS.get(name)
+    if service != "TrentService" or decoder is None:
         raise AwsError("UnknownOperationException")
     try:
-        call: Call = msgspec.json.decode(body, type=kind)
+        call: Call = decoder.decode(body)
     except msgspec.ValidationError as error:
         raise validation_error(f"1 validation error detected: {error}") from None
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

@@ -2,12 +2,15 @@
 
 import base64
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.packaging.source import ROOT
 from tests.simulator_kms.key_policy import pinned_key_policy
 from tests.simulator_kms.kms_world import (
     CONTEXT,
@@ -127,3 +130,31 @@ async def test_any_body_gets_an_error_in_the_form_of_aws(world: World, operation
     status, answer = await world.call(REGION, operation, body)
     assert status == 400
     assert answer["__type"].endswith("Exception")
+
+
+_FIRST_CALLS_AT_ONCE = """
+import json, sys, threading
+from simulator.kms.requests import parse_call
+
+sys.setswitchinterval(1e-6)
+recipient = {"KeyEncryptionAlgorithm": "RSAES_OAEP_SHA_256", "AttestationDocument": "AAAA"}
+call = {"KeyId": "a", "EncryptionContext": {"a": "b"}, "KeySpec": "AES_256", "Recipient": recipient}
+body = json.dumps(call).encode()
+ready, parsed = threading.Barrier(8), []
+
+def first():
+    ready.wait()
+    parsed.append(parse_call("TrentService.GenerateDataKey", body))
+
+threads = [threading.Thread(target=first) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(parsed))
+"""
+
+
+@pytest.mark.parametrize("_", range(3))
+def test_first_calls_of_several_threads_harm_nobody(_: int) -> None:
+    """A process of its own for each try: only the first calls of a process can meet."""
+    done = subprocess.run([sys.executable, "-c", _FIRST_CALLS_AT_ONCE], cwd=ROOT, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, b"8\n"), done.stderr
