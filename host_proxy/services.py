@@ -2,7 +2,8 @@
 guards (protocol.services, protocol.relaying, protocol.guarding).
 
 Trust side: host; the peer is the enclave, or whoever holds the port in its name, so every call is parsed strictly and
-bounded. Failures are answered as a status without a body; what happened is in the host's log under a stable code.
+bounded. Failures are answered as a status without a body, those of puts as the outcome of each; what happened is in the
+host's log under a stable code.
 """
 
 import asyncio
@@ -124,8 +125,9 @@ class Services:
     def put(self, body: bytes) -> list[asyncio.Future[None]]:
         """Hands the puts of one call to the store; `ProtocolError`. When all have ended, they go to `outcomes`."""
         puts = services.decode_puts(body)
+        ends: list[asyncio.Future[None]] = [asyncio.ensure_future(self._store.put(writes)) for writes in puts]
         self._looks.storing()
-        return [asyncio.ensure_future(self._store.put(writes)) for writes in puts]
+        return ends
 
     def outcomes(self, ends: list[asyncio.Future[None]]) -> list[int]:
         """How the puts of one call have ended, as the enclave is told, counted and logged."""

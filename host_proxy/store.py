@@ -29,7 +29,7 @@ _LIST: Final = "SELECT id FROM record WHERE name = ? AND id > ? ORDER BY id LIMI
 
 
 class Store(Protocol):
-    """Opaque records under (table, id) with a version. Failures are `StoreFault`."""
+    """Opaque records under (table, id) with a version. Failures are `StoreFault`, raised where a call is awaited."""
 
     async def get(self, keys: Sequence[RecordKey]) -> list[StoredRecord | None]:
         """One answer for each key, in order, all of the same moment."""
